@@ -1,0 +1,135 @@
+"""The errors of asynq_py. The tree answers a producer's question: was it written?
+
+AsynqError                                   written
++ ConfigError            also ValueError     no       a value that can never work
+  - ScheduleSyntaxError                      no       a schedule that cannot be read
++ WireError              also ValueError     no       bytes that do not mean what they should
++ BrokerError                                unknown  Redis failed
+  - UnavailableError                         unknown  no connection, or it was lost
+  - RejectedError                            no       Redis refused (OOM, READONLY, NOPERM, ...)
++ ConflictError                              no
+  - DuplicateTaskError                       no       another task holds the uniqueness lock
+  - TaskIDConflictError                      no       the ID is taken
+  - QueueNotEmptyError                       no
++ NotFoundError          also LookupError    no
+  - QueueNotFoundError                       no
+  - TaskNotFoundError                        no
++ SchedulerRunningError  also RuntimeError   no       a sealed scheduler was asked to change
++ LeaseLostError                             no       the task, or the leadership, is not ours
+
+``written`` on an instance is more precise than its class: an UnavailableError
+raised before the first byte was sent says ``False``.
+"""
+
+from __future__ import annotations
+
+
+class AsynqError(Exception):
+    """Something in asynq_py went wrong."""
+
+    #: Whether Redis was changed: False (surely not) or None (not known).
+    written: bool | None = False
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+
+
+class ConfigError(AsynqError, ValueError):
+    """A value can never work. Nothing was sent."""
+
+
+class ScheduleSyntaxError(ConfigError):
+    """A schedule cannot be read.
+
+    Attributes:
+        spec: The whole text.
+        field: What part is wrong: "minute", "day of week", "time zone", ... or "".
+        position: Index in ``spec`` of the first wrong character.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, spec: str = "", field: str = "", position: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.spec = spec
+        self.field = field
+        self.position = position
+
+
+class WireError(AsynqError, ValueError):
+    """Bytes from Redis do not mean what they should."""
+
+
+class BrokerError(AsynqError):
+    """Redis failed; whether it acted is not known."""
+
+    written: bool | None = None
+
+    def __init__(self, message: str | None = None, *, written: bool | None = None) -> None:
+        super().__init__(message)
+        self.written = written
+
+
+class UnavailableError(BrokerError):
+    """There is no connection to Redis, or it was lost."""
+
+
+class RejectedError(BrokerError):
+    """Redis answered with an error and changed nothing.
+
+    Attributes:
+        code: The first word of Redis' answer: "OOM", "READONLY", "NOPERM", ...
+    """
+
+    def __init__(
+        self, message: str | None = None, *, code: str = "", written: bool | None = False
+    ) -> None:
+        super().__init__(message, written=written)
+        self.code = code
+
+
+class _TaskError(AsynqError):
+    """Carries what the error is about."""
+
+    def __init__(
+        self, message: str | None = None, *, queue: str = "", task_id: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.queue = queue
+        self.task_id = task_id
+
+
+class ConflictError(_TaskError):
+    """No task was written: something that exists stands against it."""
+
+
+class DuplicateTaskError(ConflictError):
+    """Another task holds the uniqueness lock."""
+
+
+class TaskIDConflictError(ConflictError):
+    """The task ID is taken."""
+
+
+class QueueNotEmptyError(ConflictError):
+    """The queue is not empty."""
+
+
+class NotFoundError(_TaskError, LookupError):
+    """What was asked for does not exist."""
+
+
+class QueueNotFoundError(NotFoundError):
+    """The queue does not exist."""
+
+
+class TaskNotFoundError(NotFoundError):
+    """The task does not exist."""
+
+
+class SchedulerRunningError(AsynqError, RuntimeError):
+    """The scheduler runs: its entries are sealed until it is stopped."""
+
+
+class LeaseLostError(AsynqError):
+    """The task, or the leadership, is no longer ours."""
