@@ -1,0 +1,78 @@
+"""asynq_py: Python producers and schedulers that speak Asynq's Redis protocol.
+
+How the package is layered; an import goes up this list or stays in its own part:
+
+    errors, clock                   what can go wrong; time
+    wire                            keys, protobuf messages, Go's text forms
+    broker                          operations as generators, Lua scripts
+    codec, options, task, info      what users give and are shown
+    schedule                        cron expressions: when is next?
+    connection                      the way to Redis; the only importer of redis-py
+    client                          Client, AsyncClient: producing tasks
+    scheduler                       Scheduler: producing them on time
+    testing, cli                    real Redis and Go for tests; the command asynq-py
+
+To see the whole idea, read wire/keys.py, wire/message.py, broker/lua/enqueue.lua,
+broker/enqueue.py and client/sync.py.
+"""
+
+from asynq_py.client.aio import AsyncClient
+from asynq_py.client.sync import Client
+from asynq_py.codec import JSON, JSON_SORTED, MSGPACK, RAW, Codec
+from asynq_py.connection import RedisConfig
+from asynq_py.errors import (
+    AsynqError,
+    BrokerError,
+    ConfigError,
+    ConflictError,
+    DuplicateTaskError,
+    LeaseLostError,
+    NotFoundError,
+    QueueNotEmptyError,
+    QueueNotFoundError,
+    RejectedError,
+    ScheduleSyntaxError,
+    SchedulerRunningError,
+    TaskIDConflictError,
+    TaskNotFoundError,
+    UnavailableError,
+    WireError,
+)
+from asynq_py.info import EnqueueResult, TaskInfo
+from asynq_py.options import EnqueueOptions
+from asynq_py.task import Task
+from asynq_py.wire.message import TaskState
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "JSON",
+    "JSON_SORTED",
+    "MSGPACK",
+    "RAW",
+    "AsyncClient",
+    "AsynqError",
+    "BrokerError",
+    "Client",
+    "Codec",
+    "ConfigError",
+    "ConflictError",
+    "DuplicateTaskError",
+    "EnqueueOptions",
+    "EnqueueResult",
+    "LeaseLostError",
+    "NotFoundError",
+    "QueueNotEmptyError",
+    "QueueNotFoundError",
+    "RedisConfig",
+    "RejectedError",
+    "ScheduleSyntaxError",
+    "SchedulerRunningError",
+    "Task",
+    "TaskIDConflictError",
+    "TaskInfo",
+    "TaskNotFoundError",
+    "TaskState",
+    "UnavailableError",
+    "WireError",
+]

@@ -91,9 +91,7 @@ class RejectedError(BrokerError):
 class _TaskError(AsynqError):
     """Carries what the error is about."""
 
-    def __init__(
-        self, message: str | None = None, *, queue: str = "", task_id: str = ""
-    ) -> None:
+    def __init__(self, message: str | None = None, *, queue: str = "", task_id: str = "") -> None:
         super().__init__(message)
         self.queue = queue
         self.task_id = task_id

@@ -9,6 +9,10 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // an image from scratch has no zone files
 )
 
 // handle registers a JSON endpoint: the request body is decoded into a new In,
@@ -43,5 +47,8 @@ func main() {
 	}
 	// The first line on stdout tells a test where we are, and that we are ready.
 	fmt.Printf("{\"event\":\"ready\",\"listen\":%q}\n", listener.Addr().String())
-	log.Fatal(http.Serve(listener, nil))
+	go func() { log.Fatal(http.Serve(listener, nil)) }()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	<-signals
 }

@@ -1,0 +1,226 @@
+"""Putting tasks into queues: now, later or in a group, with or without a lock.
+
+Source: asynq v0.26.0, internal/rdb and client.go. Where Go leaks a lock on an ID conflict
+or never lists again a queue that was removed by someone else, this does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
+
+from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
+from asynq_py.broker.scripts import ENQUEUE, is_unknown_script, whole
+from asynq_py.clock import NANOSECONDS
+from asynq_py.errors import (
+    AsynqError,
+    BrokerError,
+    DuplicateTaskError,
+    RejectedError,
+    TaskIDConflictError,
+    UnavailableError,
+)
+from asynq_py.wire.keys import (
+    QUEUES,
+    group_key,
+    groups_key,
+    pending_key,
+    scheduled_key,
+    task_prefix,
+)
+from asynq_py.wire.message import TaskMessage, TaskState, encode
+
+#: How long a queue's entry in asynq:queues is believed to last.
+ANNOUNCE_EVERY_NS = 30 * NANOSECONDS
+#: The most tasks, and about the most bytes, that one script call stores: a few
+#: milliseconds in which Redis serves nobody else.
+CHUNK_TASKS = 125
+CHUNK_BYTES = 1 << 20
+
+#: What became of a task: None (stored), or why not.
+Outcome: TypeAlias = AsynqError | None
+#: When this process last announced a queue, Unix nanoseconds by name.
+Announced: TypeAlias = dict[str, int]
+
+
+class Draft(NamedTuple):
+    """A task on its way into its queue."""
+
+    message: TaskMessage
+    #: PENDING, SCHEDULED or AGGREGATING.
+    state: TaskState
+    #: When to run (SCHEDULED) or when it joins the group (AGGREGATING); Unix seconds.
+    at_s: int = 0
+    #: Life of the uniqueness lock named by the message, seconds; 0 for no lock.
+    lock_ttl_s: int = 0
+
+
+def enqueue(draft: Draft, *, now_ns: int, announced: Announced) -> Op[None]:
+    """Stores one task.
+
+    Raises:
+        DuplicateTaskError: The lock is held. Nothing was written.
+        TaskIDConflictError: The ID is taken. Nothing was written.
+        BrokerError: Redis failed; ``written`` says what is known.
+
+    Redis: lua/enqueue.lua, one hash slot; SADD asynq:queues before it, now and then.
+    """
+    (outcome,) = yield from _store(_Chunk.of([draft], now_ns), now_ns, announced)
+    if outcome is not None:
+        raise outcome
+
+
+def enqueue_all(drafts: Iterable[Draft], *, now_ns: int, announced: Announced) -> Op[list[Outcome]]:
+    """Stores many tasks as if one after another; the outcomes are in their order.
+
+    Tasks of one queue keep their order; each goes its own way, so some may be stored and
+    others not. Once the connection is lost nothing more is sent. ``drafts`` is read bit by
+    bit, while Redis works on what was sent before.
+    """
+    outcomes: dict[int, Outcome] = {}
+    lost = False
+    chunks = _chunks(drafts, now_ns)
+    chunk = next(chunks, None)
+    following: list[_Chunk | None] = []
+    while chunk is not None:
+        results: list[Outcome]
+        if lost:
+            results = [_not_sent(draft) for draft in chunk.drafts]
+        else:
+            try:
+                results = yield from _store(
+                    chunk,
+                    now_ns,
+                    announced,
+                    meanwhile=lambda: following.append(next(chunks, None)),
+                )
+            except BrokerError as error:
+                lost = isinstance(error, UnavailableError)
+                results = [error] * len(chunk.drafts)
+        outcomes.update(zip(chunk.indices, results, strict=True))
+        chunk = following.pop() if following else next(chunks, None)
+    return [outcomes[index] for index in range(len(outcomes))]
+
+
+class _Chunk(NamedTuple):
+    """Tasks of one queue that go in one script call."""
+
+    #: Where the tasks stand in the whole batch.
+    indices: list[int]
+    drafts: list[Draft]
+    command: Command
+
+    @classmethod
+    def of(cls, drafts: list[Draft], now_ns: int, indices: list[int] | None = None) -> _Chunk:
+        command = _command(drafts[0].message.queue, drafts, now_ns)
+        return cls([0] if indices is None else indices, drafts, command)
+
+
+def _chunks(drafts: Iterable[Draft], now_ns: int) -> Iterator[_Chunk]:
+    """The tasks by queue, in pieces that are not too many and not too large."""
+    open_chunks: dict[str, tuple[list[int], list[Draft]]] = {}
+    sizes: dict[str, int] = {}
+    for index, draft in enumerate(drafts):
+        queue = draft.message.queue
+        chunk = open_chunks.get(queue)
+        if chunk is None:
+            chunk = open_chunks[queue] = ([], [])
+            sizes[queue] = 0
+        chunk[0].append(index)
+        chunk[1].append(draft)
+        sizes[queue] += len(draft.message.payload)
+        if len(chunk[0]) >= CHUNK_TASKS or sizes[queue] >= CHUNK_BYTES:
+            del open_chunks[queue]
+            yield _Chunk.of(chunk[1], now_ns, chunk[0])
+    for indices, members in open_chunks.values():
+        yield _Chunk.of(members, now_ns, indices)
+
+
+def _store(
+    chunk: _Chunk,
+    now_ns: int,
+    announced: Announced,
+    *,
+    meanwhile: Callable[[], None] | None = None,
+) -> Op[list[Outcome]]:
+    """Stores a chunk, and now and then announces its queue."""
+    queue = chunk.drafts[0].message.queue
+    announce: Command = ("SADD", QUEUES, queue)
+    last = announced.get(queue)
+    if last is None:
+        # As in Go: a queue that cannot be announced gets no tasks.
+        try:
+            yield from call(*announce)
+        except BrokerError as error:
+            error.written = False
+            raise
+        announced[queue] = now_ns
+    elif not 0 <= now_ns - last < ANNOUNCE_EVERY_NS:
+        # Somebody may have removed the queue meanwhile; Go would never list it again.
+        announced.pop(queue, None)
+        reply, stored = yield Exchange([announce, chunk.command], meanwhile)
+        if not isinstance(reply, AsynqError):
+            announced[queue] = now_ns
+        return (yield from _outcomes(chunk, stored))
+    (stored,) = yield Exchange([chunk.command], meanwhile)
+    return (yield from _outcomes(chunk, stored))
+
+
+def _outcomes(chunk: _Chunk, reply: Reply) -> Op[list[Outcome]]:
+    """What became of the tasks of a chunk, from the script's reply."""
+    drafts = chunk.drafts
+    if is_unknown_script(reply):
+        (reply,) = yield Exchange([whole(ENQUEUE, chunk.command)])
+    codes = checked(reply)
+    if not isinstance(codes, list) or len(codes) != len(drafts):
+        raise BrokerError(f"enqueue.lua answered {codes!r} for {len(drafts)} tasks")
+    return [
+        None if code == 1 else _refusal(draft, code)
+        for draft, code in zip(drafts, codes, strict=True)
+    ]
+
+
+def _command(queue: str, drafts: Sequence[Draft], now_ns: int) -> Command:
+    keys = [pending_key(queue), scheduled_key(queue), groups_key(queue)]
+    args: list[Arg] = [now_ns]
+    prefix = task_prefix(queue)
+    for message, state, at_s, lock_ttl_s in drafts:
+        group = message.group_key if state is TaskState.AGGREGATING else ""
+        task_id = message.id
+        keys.append(prefix + task_id)
+        if lock_ttl_s:
+            keys.append(message.unique_key)
+        if group:
+            keys.append(group_key(queue, group))
+        args += (task_id, encode(message), state, at_s or "", lock_ttl_s or "", group)
+    return ENQUEUE.cached(keys, args)
+
+
+def _not_sent(draft: Draft) -> UnavailableError:
+    return UnavailableError(
+        f"{_what(draft)}: not sent, the connection was lost before", written=False
+    )
+
+
+def _what(draft: Draft) -> str:
+    return f'enqueue "{draft.message.id}" on "{draft.message.queue}"'
+
+
+def _refusal(draft: Draft, code: object) -> AsynqError:
+    message = draft.message
+    match code:
+        case 0:
+            return TaskIDConflictError(
+                f"{_what(draft)}: the ID is taken", queue=message.queue, task_id=message.id
+            )
+        case -1:
+            return DuplicateTaskError(
+                f'{_what(draft)}: another task holds the lock "{message.unique_key}"',
+                queue=message.queue,
+                task_id=message.id,
+            )
+        case bytes():
+            text = code.decode("utf-8", "replace")
+            return RejectedError(f"{_what(draft)}: {text}", code=text.split(" ", 1)[0])
+        case _:
+            return BrokerError(f"{_what(draft)}: enqueue.lua answered {code!r}")

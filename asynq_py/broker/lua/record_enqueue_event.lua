@@ -1,0 +1,11 @@
+-- record_enqueue_event: adds a run to an entry's history, which keeps the newest 1,000.
+--
+-- KEYS[1]  history key  sorted set of SchedulerEnqueueEvents, score: when, unix seconds
+-- ARGV[1]  enqueued at  unix seconds
+-- ARGV[2]  event        bytes, protobuf SchedulerEnqueueEvent
+-- ARGV[3]  most         how many the history may hold
+--
+-- Returns  1 added | 0 the same bytes were there already
+-- Source   asynq v0.26.0, rdb.RecordSchedulerEnqueueEvent
+redis.call("ZREMRANGEBYRANK", KEYS[1], 0, -tonumber(ARGV[3]))
+return redis.call("ZADD", KEYS[1], ARGV[1], ARGV[2])

@@ -1,0 +1,72 @@
+"""Showing who is there: a scheduler's entries and its history, as Go's tools list them.
+
+Source: asynq v0.26.0, internal/rdb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asynq_py.broker.op import Arg, Command, Exchange, Op, checked
+from asynq_py.broker.scripts import (
+    RECORD_ENQUEUE_EVENT,
+    WRITE_SCHEDULER_ENTRIES,
+    evaluate,
+    is_unknown_script,
+    whole,
+)
+from asynq_py.clock import NANOSECONDS, ceil_s
+from asynq_py.wire.keys import SCHEDULERS, scheduler_history_key, scheduler_key
+from asynq_py.wire.presence import SchedulerEntry, scheduler_enqueue_event
+
+#: How many runs an entry's history keeps.
+HISTORY_SIZE = 1000
+
+
+def write_scheduler_entries(
+    scheduler_id: str, entries: Sequence[SchedulerEntry], *, ttl_s: int, now_ns: int
+) -> Op[None]:
+    """Publishes a scheduler's entries for ``ttl_s`` seconds, in the order of their next run.
+
+    Redis: ZADD asynq:schedulers, then lua/write_scheduler_entries.lua; two slots.
+    """
+    key = scheduler_key(scheduler_id)
+    (reply,) = yield Exchange([("ZADD", SCHEDULERS, ceil_s(now_ns) + ttl_s, key)])
+    checked(reply)
+    args: list[Arg] = [ttl_s, *(entry.SerializeToString() for entry in entries)]
+    yield from evaluate(WRITE_SCHEDULER_ENTRIES, [key], args)
+
+
+def clear_scheduler_entries(scheduler_id: str) -> Op[None]:
+    """Takes a scheduler's published entries back."""
+    key = scheduler_key(scheduler_id)
+    for reply in (yield Exchange([("ZREM", SCHEDULERS, key), ("DEL", key)])):
+        checked(reply)
+
+
+def record_enqueue_events(events: Sequence[tuple[str, str, int]]) -> Op[None]:
+    """Adds runs to the histories of entries.
+
+    Args:
+        events: Of each run the entry ID, the task ID and the time, Unix nanoseconds.
+    """
+    commands: list[Command] = []
+    for entry_id, task_id, at_ns in events:
+        event = scheduler_enqueue_event(task_id, at_ns).SerializeToString()
+        args: list[Arg] = [at_ns // NANOSECONDS, event, HISTORY_SIZE]
+        commands.append(RECORD_ENQUEUE_EVENT.cached([scheduler_history_key(entry_id)], args))
+    replies = yield Exchange(commands)
+    # Adding the same event twice changes nothing, so those that failed may be sent again.
+    lost = [c for c, reply in zip(commands, replies, strict=True) if is_unknown_script(reply)]
+    if lost:
+        again = yield Exchange([whole(RECORD_ENQUEUE_EVENT, command) for command in lost])
+        replies = [r for r in replies if not is_unknown_script(r)] + again
+    for reply in replies:
+        checked(reply)
+
+
+def clear_scheduler_history(entry_ids: Sequence[str]) -> Op[None]:
+    """Forgets the histories of entries."""
+    commands = [("DEL", scheduler_history_key(entry_id)) for entry_id in entry_ids]
+    for reply in (yield Exchange(commands)) if commands else ():
+        checked(reply)

@@ -1,0 +1,54 @@
+"""The Lua scripts: one file each in ``lua/``, one constant each here, and how to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha1
+from pkgutil import get_data
+from typing import NamedTuple
+
+from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, checked
+from asynq_py.errors import RejectedError
+
+
+class Script(NamedTuple):
+    """A Lua file as Redis knows it."""
+
+    name: str
+    text: str
+    sha: str
+
+    def cached(self, keys: Sequence[str], args: Sequence[Arg]) -> Command:
+        """The command that runs the script if the server has it."""
+        return ("EVALSHA", self.sha, len(keys), *keys, *args)
+
+
+def _load(name: str) -> Script:
+    data = get_data("asynq_py.broker", f"lua/{name}.lua")
+    if data is None:
+        raise FileNotFoundError(f"asynq_py/broker/lua/{name}.lua is not installed")
+    return Script(name, data.decode(), sha1(data, usedforsecurity=False).hexdigest())
+
+
+ENQUEUE = _load("enqueue")
+RECORD_ENQUEUE_EVENT = _load("record_enqueue_event")
+WRITE_SCHEDULER_ENTRIES = _load("write_scheduler_entries")
+
+
+def evaluate(script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Op[Reply]:
+    """Runs a script; one that the server has lost (restart, failover) is sent whole."""
+    command = script.cached(keys, args)
+    (reply,) = yield Exchange([command])
+    if is_unknown_script(reply):
+        (reply,) = yield Exchange([whole(script, command)])
+    return checked(reply)
+
+
+def is_unknown_script(reply: Reply) -> bool:
+    """Whether Redis refused because it does not hold the script: nothing was done."""
+    return isinstance(reply, RejectedError) and reply.code == "NOSCRIPT"
+
+
+def whole(script: Script, command: Command) -> Command:
+    """The same invocation with the script's text in place of its hash."""
+    return ("EVAL", script.text, *command[2:])

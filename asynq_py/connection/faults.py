@@ -1,0 +1,56 @@
+"""What redis-py raises, in our words; shared by both worlds."""
+
+from __future__ import annotations
+
+from redis import exceptions
+
+from asynq_py.broker.op import Commands
+from asynq_py.errors import BrokerError, RejectedError, UnavailableError
+
+#: Redis is there but cannot serve now; it did nothing.
+_BUSY = frozenset({"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN"})
+#: This server is not (or no longer) the one to talk to: connect anew, resolve anew.
+_WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
+
+
+def refusal(error: exceptions.RedisError, what: str) -> RejectedError | UnavailableError:
+    """An error that Redis answered; it changed nothing."""
+    code = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
+    text = str(error)
+    if not text.startswith(code):
+        text = f"{code} {text}"
+    if code in _BUSY:
+        return UnavailableError(f"{what}: {text}", written=False)
+    return RejectedError(f"{what}: {text}", code=code)
+
+
+def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
+    """A connection that could not be made, or broke.
+
+    Args:
+        error: What redis-py raised.
+        what: What was being done.
+        sent: Whether anything had been handed to the network: then nobody knows whether
+            Redis acted.
+    """
+    if isinstance(error, exceptions.AuthenticationError | exceptions.ResponseError):
+        return refusal(error, what)
+    if isinstance(error, exceptions.BusyLoadingError):
+        return UnavailableError(f"{what}: LOADING {error}", written=False)
+    written = None if sent else False
+    unknown = "; whether Redis acted is not known" if sent else "; nothing was sent"
+    return UnavailableError(f"{what}: {error}{unknown}", written=written)
+
+
+def is_wrong_server(reply: object) -> bool:
+    """Whether a reply says that the connections should be made anew."""
+    if isinstance(reply, RejectedError):
+        # Proxies put their own word before it: "ERR READONLY ...".
+        return reply.code in _WRONG_SERVER or "READONLY" in str(reply)
+    return isinstance(reply, UnavailableError)
+
+
+def name(commands: Commands) -> str:
+    """The commands' words, for messages: "SADD, EVALSHA"."""
+    words = [str(command[0]) for command in commands[:3]]
+    return ", ".join(words) + (", ..." if len(commands) > 3 else "")

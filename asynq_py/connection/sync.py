@@ -1,0 +1,207 @@
+"""The blocking way to Redis.
+
+redis-py's commands retry by themselves, which turns a lost reply into a conflict with the
+task that was stored. So this uses redis-py's connections directly: each command is sent
+once. Idle connections are kept here, since redis-py's pool costs a third of a round trip.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
+
+import redis
+from redis.backoff import NoBackoff
+from redis.connection import Connection as RedisConnection
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from asynq_py.broker.op import Exchange, Op, Reply, run
+from asynq_py.connection.config import RedisConfig
+from asynq_py.connection.faults import failure, is_wrong_server, name, refusal
+from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
+from asynq_py.errors import BrokerError, ConfigError
+
+T = TypeVar("T")
+#: What a user may give to say where Redis is.
+RedisArgument: TypeAlias = "str | RedisConfig | redis.Redis | redis.RedisCluster"
+
+
+class Transport(Protocol):
+    """Sends commands and waits for their replies."""
+
+    def send(self, exchange: Exchange) -> list[Reply]: ...
+
+    def close(self) -> None: ...
+
+
+class Connection:
+    """Runs operations; safe to share between threads, and to carry over a fork."""
+
+    def __init__(self, redis_argument: RedisArgument) -> None:
+        self._transport = _transport(redis_argument)
+        self._closed = False
+
+    def run(self, op: Op[T]) -> T:
+        """Drives an operation to its end.
+
+        Raises:
+            BrokerError: Redis failed; ``written`` says what is known.
+        """
+        if self._closed:
+            raise ConfigError("the connection is closed")
+        return run(op, self._transport.send)
+
+    def close(self) -> None:
+        """Closes what was opened here; a client that was given stays open."""
+        self._closed = True
+        self._transport.close()
+
+
+class _Pooled:
+    """One server, or the master that Sentinel names."""
+
+    def __init__(self, client: redis.Redis, *, owned: bool) -> None:
+        self._client = client
+        self._owned = owned
+        self._pool = client.connection_pool
+        self._idle: deque[RedisConnection] = deque()
+        self._pid = os.getpid()
+
+    def send(self, exchange: Exchange) -> list[Reply]:
+        commands, meanwhile = exchange
+        what = name(commands)
+        sent = False
+        connection = None
+        try:
+            connection = self._acquire()
+            packed = pack(commands)
+            sent = True
+            connection.send_packed_command(packed, check_health=False)
+            if meanwhile is not None:
+                meanwhile()
+            replies = [_read(connection) for _ in commands]
+        except (RedisError, OSError) as error:
+            if connection is not None:
+                connection.disconnect()
+                self._pool.release(connection)
+            raise failure(error, what, sent=sent) from error
+        except BaseException:
+            # Interrupted halfway: what comes next on this connection is not ours to read.
+            if connection is not None:
+                connection.disconnect()
+                self._pool.release(connection)
+            raise
+        self._release(connection)
+        for index, reply in enumerate(replies):
+            if isinstance(reply, RedisError):
+                replies[index] = fault = refusal(reply, what)
+                if is_wrong_server(fault):
+                    self._drop_idle()
+        return replies
+
+    def close(self) -> None:
+        self._drop_idle()
+        if self._owned:
+            self._client.close()
+
+    def _acquire(self) -> RedisConnection:
+        if self._pid != os.getpid():
+            # A fork: the parent's sockets are not ours. redis-py's pool sees it by itself.
+            self._pid = os.getpid()
+            self._idle = deque()
+        while self._owned:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                break
+            try:
+                # Readable before anything was asked: the server closed it meanwhile.
+                if not connection.can_read():
+                    return connection
+            except RedisError:
+                pass
+            connection.disconnect()
+            self._pool.release(connection)
+        return self._pool.get_connection()
+
+    def _release(self, connection: RedisConnection) -> None:
+        if self._owned:
+            self._idle.append(connection)
+        else:
+            self._pool.release(connection)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            connection = self._idle.pop()
+            connection.disconnect()
+            self._pool.release(connection)
+
+
+class _Cluster:
+    """A cluster: redis-py finds the node of each command."""
+
+    def __init__(self, client: redis.RedisCluster, *, owned: bool) -> None:
+        self._client = client
+        self._owned = owned
+
+    def send(self, exchange: Exchange) -> list[Reply]:
+        replies: list[Reply] = []
+        for command in exchange.commands:
+            what = name([command])
+            try:
+                replies.append(cast(Any, self._client).execute_command(*command))
+            except ResponseError as error:
+                replies.append(refusal(error, what))
+            except (RedisError, redis.RedisClusterException, OSError) as error:
+                raise failure(error, what, sent=True) from error
+        return replies
+
+    def close(self) -> None:
+        if self._owned:
+            self._client.close()
+
+
+def _read(connection: RedisConnection) -> Reply:
+    try:
+        return cast(Reply, connection.read_response())
+    except ResponseError as error:
+        return error
+
+
+def _transport(argument: RedisArgument) -> Transport:
+    if isinstance(argument, redis.RedisCluster):
+        return _Cluster(argument, owned=False)
+    if isinstance(argument, redis.Redis):
+        check_client(argument.connection_pool.connection_kwargs)
+        return _Pooled(argument, owned=False)
+    config = resolve(argument, "redis.Redis")
+    once = Retry(NoBackoff(), 0)
+    try:
+        if config.kind == "cluster":
+            nodes = [redis.cluster.ClusterNode(*address) for address in config.addresses]
+            return _Cluster(redis.RedisCluster(startup_nodes=nodes, **settings(config)), owned=True)
+        if config.kind == "sentinel":
+            sentinel = Sentinel(
+                config.addresses,
+                sentinel_kwargs=settings(config, to_sentinel=True),
+            )
+            client = sentinel.master_for(
+                config.master, retry=once, max_connections=MANY, **settings(config)
+            )
+            return _Pooled(client, owned=True)
+    except (RedisError, redis.RedisClusterException) as error:
+        raise failure(error, "connect", sent=False) from error
+    place: dict[str, Any]
+    if config.kind == "unix":
+        place = {"unix_socket_path": config.path}
+    else:
+        host, port = config.addresses[0]
+        place = {"host": host, "port": port}
+    client = redis.Redis(**place, retry=once, max_connections=MANY, **settings(config))
+    return _Pooled(client, owned=True)
+
+
+__all__ = ["BrokerError", "Connection", "RedisArgument"]

@@ -1,0 +1,75 @@
+"""Every Redis key of Asynq, one function each. No other module spells a key.
+
+All keys of one queue share the hash tag ``{queue}``, hence one slot of a Redis Cluster.
+
+Source: asynq v0.26.0, internal/base.
+"""
+
+from __future__ import annotations
+
+from hashlib import md5
+
+#: Set of the names of all queues.
+QUEUES = "asynq:queues"
+#: Sorted set of the keys of live servers; score: when they expire, Unix seconds.
+SERVERS = "asynq:servers"
+#: Sorted set of the keys of live servers' workers; score as above.
+WORKERS = "asynq:workers"
+#: Sorted set of the keys of live schedulers; score as above.
+SCHEDULERS = "asynq:schedulers"
+#: Pub/sub channel; a message is the ID of a task to cancel.
+CANCEL = "asynq:cancel"
+
+
+def queue_prefix(queue: str) -> str:
+    """What all keys of a queue begin with."""
+    return f"asynq:{{{queue}}}:"
+
+
+def task_prefix(queue: str) -> str:
+    """What the keys of a queue's tasks begin with; the task ID follows."""
+    return f"asynq:{{{queue}}}:t:"
+
+
+def task_key(queue: str, task_id: str) -> str:
+    """Hash of one task: msg, state, pending_since, unique_key, group, result."""
+    return f"asynq:{{{queue}}}:t:{task_id}"
+
+
+def pending_key(queue: str) -> str:
+    """List of task IDs, newest on the left; taken from the right."""
+    return f"asynq:{{{queue}}}:pending"
+
+
+def scheduled_key(queue: str) -> str:
+    """Sorted set of task IDs; score: when to run, Unix seconds."""
+    return f"asynq:{{{queue}}}:scheduled"
+
+
+def groups_key(queue: str) -> str:
+    """Set of the names of groups that have tasks waiting."""
+    return f"asynq:{{{queue}}}:groups"
+
+
+def group_key(queue: str, group: str) -> str:
+    """Sorted set of task IDs waiting in a group; score: when added, Unix seconds."""
+    return f"asynq:{{{queue}}}:g:{group}"
+
+
+def unique_key(queue: str, task_type: str, payload: bytes | None) -> str:
+    """The uniqueness lock of a task: a string whose value is the ID of its holder.
+
+    No payload (None) and an empty one (b"") have different locks, as in Go.
+    """
+    digest = "" if payload is None else md5(payload, usedforsecurity=False).hexdigest()
+    return f"asynq:{{{queue}}}:unique:{task_type}:{digest}"
+
+
+def scheduler_key(scheduler_id: str) -> str:
+    """List of a scheduler's entries, pushed on the left."""
+    return f"asynq:schedulers:{{{scheduler_id}}}"
+
+
+def scheduler_history_key(entry_id: str) -> str:
+    """Sorted set of an entry's enqueue events; score: when, Unix seconds."""
+    return f"asynq:scheduler_history:{entry_id}"

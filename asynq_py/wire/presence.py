@@ -1,0 +1,60 @@
+"""Who is there, as it stands in Redis: a scheduler's entries and its enqueue events.
+
+Timestamps are always written, also when empty: readers older than asynq v0.26 fail on a
+missing one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from asynq_py.clock import NANOSECONDS
+from asynq_py.wire.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
+
+__all__ = ["SchedulerEnqueueEvent", "SchedulerEntry", "scheduler_enqueue_event", "scheduler_entry"]
+
+# Go's zero time, 0001-01-01T00:00:00Z.
+_ZERO_TIME_S = -62135596800
+
+
+def timestamp(ns: int | None) -> Timestamp:
+    """Unix nanoseconds as a Timestamp; None is Go's zero time."""
+    if ns is None:
+        return Timestamp(seconds=_ZERO_TIME_S)
+    return Timestamp(seconds=ns // NANOSECONDS, nanos=ns % NANOSECONDS)
+
+
+def timestamp_ns(value: Timestamp) -> int | None:
+    """The inverse of :func:`timestamp`."""
+    if value.seconds == _ZERO_TIME_S and value.nanos == 0:
+        return None
+    return value.seconds * NANOSECONDS + value.nanos
+
+
+def scheduler_entry(
+    entry_id: str,
+    spec: str,
+    task_type: str,
+    payload: bytes,
+    options: Sequence[str],
+    *,
+    next_ns: int | None,
+    previous_ns: int | None,
+) -> SchedulerEntry:
+    """An entry as Go's tools list it; times in Unix nanoseconds, None for never."""
+    return SchedulerEntry(
+        id=entry_id,
+        spec=spec,
+        task_type=task_type,
+        task_payload=payload,
+        enqueue_options=options,
+        next_enqueue_time=timestamp(next_ns),
+        prev_enqueue_time=timestamp(previous_ns),
+    )
+
+
+def scheduler_enqueue_event(task_id: str, enqueued_ns: int) -> SchedulerEnqueueEvent:
+    """A run as Go's tools list it; the time in Unix nanoseconds."""
+    return SchedulerEnqueueEvent(task_id=task_id, enqueue_time=timestamp(enqueued_ns))
