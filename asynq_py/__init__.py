@@ -31,8 +31,10 @@ from asynq_py.errors import (
     QueueNotEmptyError,
     QueueNotFoundError,
     RejectedError,
-    ScheduleSyntaxError,
     SchedulerRunningError,
+    SchedulerStoppedError,
+    ScheduleSyntaxError,
+    ShutdownTimeoutError,
     TaskIDConflictError,
     TaskNotFoundError,
     UnavailableError,
@@ -40,6 +42,10 @@ from asynq_py.errors import (
 )
 from asynq_py.info import EnqueueResult, TaskInfo
 from asynq_py.options import EnqueueOptions
+from asynq_py.schedule import Schedule, parse_schedule
+from asynq_py.scheduler.config import SchedulerConfig
+from asynq_py.scheduler.entry import Entry, Run, RunOutcome
+from asynq_py.scheduler.scheduler import Scheduler
 from asynq_py.task import Task
 from asynq_py.wire.message import TaskState
 
@@ -60,14 +66,22 @@ __all__ = [
     "DuplicateTaskError",
     "EnqueueOptions",
     "EnqueueResult",
+    "Entry",
     "LeaseLostError",
     "NotFoundError",
     "QueueNotEmptyError",
     "QueueNotFoundError",
     "RedisConfig",
     "RejectedError",
+    "Run",
+    "RunOutcome",
+    "Schedule",
     "ScheduleSyntaxError",
+    "Scheduler",
+    "SchedulerConfig",
     "SchedulerRunningError",
+    "SchedulerStoppedError",
+    "ShutdownTimeoutError",
     "Task",
     "TaskIDConflictError",
     "TaskInfo",
@@ -75,4 +89,5 @@ __all__ = [
     "TaskState",
     "UnavailableError",
     "WireError",
+    "parse_schedule",
 ]

@@ -15,6 +15,8 @@ AsynqError                                   written
   - QueueNotFoundError                       no
   - TaskNotFoundError                        no
 + SchedulerRunningError  also RuntimeError   no       a sealed scheduler was asked to change
++ SchedulerStoppedError  also RuntimeError   no       a stopped scheduler was asked to start
++ ShutdownTimeoutError                       unknown  stopping took too long; ticks were lost
 + LeaseLostError                             no       the task, or the leadership, is not ours
 
 ``written`` on an instance is more precise than its class: an UnavailableError
@@ -127,6 +129,16 @@ class TaskNotFoundError(NotFoundError):
 
 class SchedulerRunningError(AsynqError, RuntimeError):
     """The scheduler runs: its entries are sealed until it is stopped."""
+
+
+class SchedulerStoppedError(AsynqError, RuntimeError):
+    """The scheduler was stopped and cannot be started again."""
+
+
+class ShutdownTimeoutError(AsynqError):
+    """Stopping took longer than allowed; the message names what was lost."""
+
+    written: bool | None = None
 
 
 class LeaseLostError(AsynqError):

@@ -21,6 +21,8 @@ from asynq_py.wire.presence import SchedulerEntry, scheduler_enqueue_event
 
 #: How many runs an entry's history keeps.
 HISTORY_SIZE = 1000
+#: How long a history outlives its last run: 30 days.
+HISTORY_TTL_S = 30 * 24 * 3600
 
 
 def write_scheduler_entries(
@@ -53,7 +55,7 @@ def record_enqueue_events(events: Sequence[tuple[str, str, int]]) -> Op[None]:
     commands: list[Command] = []
     for entry_id, task_id, at_ns in events:
         event = scheduler_enqueue_event(task_id, at_ns).SerializeToString()
-        args: list[Arg] = [at_ns // NANOSECONDS, event, HISTORY_SIZE]
+        args: list[Arg] = [at_ns // NANOSECONDS, event, HISTORY_SIZE, HISTORY_TTL_S]
         commands.append(RECORD_ENQUEUE_EVENT.cached([scheduler_history_key(entry_id)], args))
     replies = yield Exchange(commands)
     # Adding the same event twice changes nothing, so those that failed may be sent again.

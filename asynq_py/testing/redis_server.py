@@ -10,7 +10,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -85,7 +85,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _bound(port: int):  # type: ignore[no-untyped-def] # noqa: ANN202
+def _bound(port: int) -> Iterator[None]:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("0.0.0.0", port))
@@ -230,14 +230,14 @@ class RedisServer:
 
     def _spawn(self) -> None:
         self._folder.mkdir(exist_ok=True)
+        folder = str(self._folder)
         where = ["--port", str(self.port), "--bind", "127.0.0.1"]
         if not self.port:
             where += ["--unixsocket", self.address]
         try:
             with (self._folder / "redis.log").open("wb") as log:
                 self._process = subprocess.Popen(
-                    [self.binary, *where, "--dir", str(self._folder)]
-                    + render_options(self._options),
+                    [self.binary, *where, *render_options({"dir": folder, **self._options})],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -245,14 +245,14 @@ class RedisServer:
                 )
         except OSError as error:
             raise RedisStartError(f"{self.binary}: {error}") from error
-        self._watchdog = Watchdog(self._process.pid, str(self._folder))
+        self._watchdog = Watchdog(self._process.pid, folder)
 
     def _is_up(self) -> bool:
         # The process ID: another server may have taken the port meanwhile.
         info: bytes = self.command("INFO", "server")
         return f"process_id:{self.pid}\r\n".encode() in info
 
-    def _poll(self, done: Any) -> None:  # noqa: ANN401
+    def _poll(self, done: Callable[[], bool]) -> None:
         end = time.monotonic() + self._timeout
         reason: Exception | None = None
         while time.monotonic() < end:
@@ -277,13 +277,8 @@ class RedisServer:
         self._process.send_signal(signal.SIGCONT)
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._wait(5)
+            self._process.wait(5)
         self.kill()
-
-    def _wait(self, timeout: float) -> None:
-        assert self._process is not None
-        # Not Popen.wait: that would reap it while the watchdog still knows its number.
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
 
     def _reap(self) -> None:
         assert self._process is not None

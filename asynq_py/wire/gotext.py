@@ -191,7 +191,7 @@ def parse_duration(text: str) -> int:
         if match is None or not (match[1] or match[2]):
             raise ValueError(invalid)
         digits, fraction, unit = match.groups()
-        whole = int(digits[:20] or 0) if len(digits) <= 20 else _long_number(digits)
+        whole = _whole_number(digits)
         if whole > _INT64:
             raise ValueError(invalid)
         if not unit:
@@ -214,8 +214,8 @@ def parse_duration(text: str) -> int:
     return total
 
 
-def _long_number(digits: str) -> int:
-    """Gives a number of many digits; one that is surely too large as just that."""
+def _whole_number(digits: str) -> int:
+    """Gives the number; for one of too many digits some number beyond 64 bits."""
     significant = digits.lstrip("0")
     return int(significant or "0") if len(significant) <= 20 else _INT64 + 1
 
@@ -305,9 +305,10 @@ def parse_unix_date(text: str, local: tzinfo = UTC) -> datetime:
     """Reads Go's ``time.UnixDate`` form, as ``time.Parse`` does.
 
     "UTC" is UTC; another abbreviation means what it means in ``local``, if it is known there
-    at that time or in that year's January or July; "GMT+3" is an offset in hours; every other
-    abbreviation is kept as a name, with offset 0. "+0530", which Go writes but cannot read, is
-    an offset too. The name of the day is not compared with the date.
+    at that time or in that year's January or July; every other abbreviation is kept as a name,
+    with offset 0. "GMT+3" names no known zone either, yet Go gives the instant that offset 0
+    means, shown 3 hours later; so do we. "+0530", which Go writes but cannot read, is an offset
+    here. The name of the day is not compared with the date.
 
     Raises:
         ValueError: It is no such text, or there is no such date or time.
@@ -347,5 +348,6 @@ def _in_zone(value: datetime, zone: str, local: tzinfo) -> datetime:
             tzinfo=timezone(sign * timedelta(hours=int(match[2]), minutes=int(match[3])))
         )
     if match := _GMT_ZONE.fullmatch(zone):
-        return value.replace(tzinfo=timezone(timedelta(hours=int(match[1])), zone))
+        shown = timezone(timedelta(hours=int(match[1])), zone)
+        return value.replace(tzinfo=UTC).astimezone(shown)
     return value.replace(tzinfo=timezone(timedelta(), zone))

