@@ -28,8 +28,11 @@ class SessionContainer(DockerContainer):
     """
 
     def __init__(self, engine: Engine, image: str, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(image, **options)
+        # The version: asking for it takes Podman half a second.
+        client = {"version": engine.api_version}
+        super().__init__(image, docker_client_kw=client, **options)
         self._engine = engine
+        self._discarded = False
         self.output: Any = None
 
     def start(self) -> Self:
@@ -70,6 +73,9 @@ class SessionContainer(DockerContainer):
 
     def discard(self) -> None:
         """Kills and removes it, if there is one, and closes all connections."""
+        if self._discarded:
+            return
+        self._discarded = True
         if self._container is not None:
             with contextlib.suppress(APIError):
                 self._container.kill()  # a gentle end may take ten seconds

@@ -81,6 +81,7 @@ class Engine:
             self.client: docker.DockerClient = DockerClient().client
             # Docker Desktop and others: the machine of the daemon is not this one.
             version: dict[str, Any] = self.client.version()
+            self.api_version = str(self.client.api.api_version)
             self.processor = str(version.get("Arch", "amd64"))
         except BaseException:
             self._end_reaper()
