@@ -60,6 +60,7 @@ class SessionContainer(DockerContainer):
     def endpoint(self, port: int) -> tuple[str, int]:
         """Tells where this process reaches a port of the container."""
         if self._engine.name == "podman":
+            # testcontainers-python looks for what Podman's answers do not have.
             self.wrapped.reload()
             return "127.0.0.1", int(self.wrapped.ports[f"{port}/tcp"][0]["HostPort"])
         return self.get_container_host_ip(), int(self.get_exposed_port(port))

@@ -82,6 +82,9 @@ class Engine:
             # Docker Desktop and others: the machine of the daemon is not this one.
             version: dict[str, Any] = self.client.version()
             self.api_version = str(self.client.api.api_version)
+            # DOCKER_HOST may well name a Podman that someone else has started.
+            if "podman" in str(version.get("Components", "")).lower():
+                self.name = "podman"
             self.processor = str(version.get("Arch", "amd64"))
         except BaseException:
             self._end_reaper()

@@ -250,6 +250,7 @@ class RedisServer:
     def _is_up(self) -> bool:
         # The process ID: another server may have taken the port meanwhile.
         info: bytes = self.command("INFO", "server")
+        self.command("PING")  # refused while it loads its data, unlike INFO
         return f"process_id:{self.pid}\r\n".encode() in info
 
     def _poll(self, done: Callable[[], bool]) -> None:

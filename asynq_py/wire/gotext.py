@@ -341,7 +341,8 @@ def _in_zone(value: datetime, zone: str, local: tzinfo) -> datetime:
     for month in (1, 7):
         other = datetime(value.year, month, 1, tzinfo=local)
         if other.tzname() == zone:
-            return value.replace(tzinfo=timezone(other.utcoffset() or timedelta(), zone))
+            named = timezone(other.utcoffset() or timedelta())
+            return value.replace(tzinfo=named).astimezone(local)
     if match := _NUMERIC_ZONE.fullmatch(zone):
         sign = -1 if match[1] == "-" else 1
         return value.replace(

@@ -51,12 +51,15 @@ func (r *report) handle(ctx context.Context, task *asynq.Task) error {
 		line["group_tasks"] = json.RawMessage(task.Payload())
 	}
 	r.print(line)
-	err := act(ctx, task)
-	done := event{"event": "done", "id": id, "type": task.Type(), "queue": queue, "at": time.Now().UnixNano()}
-	if err != nil {
-		done["error"] = err.Error()
-	}
-	r.print(done)
+	err := errors.New("panic") // what is left when act does not return
+	defer func() {
+		done := event{"event": "done", "id": id, "type": task.Type(), "queue": queue, "at": time.Now().UnixNano()}
+		if err != nil {
+			done["error"] = err.Error()
+		}
+		r.print(done)
+	}()
+	err = act(ctx, task)
 	return err
 }
 

@@ -1,0 +1,71 @@
+"""The commands and their arguments; what each does lives in a module of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from asynq_py import __version__
+from asynq_py.errors import AsynqError
+
+app = typer.Typer(
+    name="asynq-py",
+    help="Schedule and enqueue tasks for Asynq workers, in Go or in Python.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command; returns the exit code, and never lets a traceback out."""
+    try:
+        return int(app(args=list(arguments), prog_name="asynq-py", standalone_mode=False) or 0)
+    except typer.Exit as end:
+        return end.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("asynq-py: interrupted\n")
+        return 130
+    except AsynqError as error:
+        sys.stderr.write(f"asynq-py: {error}\n")
+        return 1
+    except Exception as error:
+        # Wrong usage; typer's own classes have moved between its releases.
+        show = getattr(error, "show", None)
+        if show is None:
+            raise
+        show()
+        return int(getattr(error, "exit_code", 2))
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"asynq-py {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Schedule and enqueue tasks for Asynq workers, in Go or in Python."""
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        float, typer.Option(min=1, max=3600, help="How long the scheduler runs.")
+    ] = 15.0,
+) -> int:
+    """Watch a Python scheduler feed a real Go worker, on a Redis of their own."""
+    from asynq_py.cli.demo import run_demo
+
+    return run_demo(seconds)

@@ -1,0 +1,1 @@
+"""The redis floor: behaviour on a real server, in both worlds."""

@@ -1,0 +1,1 @@
+"""The unit floor: no socket; mirrors asynq_py."""
