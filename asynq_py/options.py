@@ -77,12 +77,11 @@ def normalize(options: Mapping[str, object]) -> Normalized:
     """
     normalized: dict[str, str | int] = {}
     for name, value in options.items():
-        if value is None:
-            continue
         check = _CHECKS.get(name)
         if check is None:
             raise ConfigError(_unknown(name))
-        normalized[name] = check(name, value)
+        if value is not None:
+            normalized[name] = check(name, value)
     if "process_at" in normalized and "process_in" in normalized:
         raise ConfigError("process_at and process_in exclude each other: give one of them")
     return cast(Normalized, normalized)
@@ -134,8 +133,8 @@ def duration_ns(name: str, value: object) -> int:
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise ConfigError(f"{name} must be finite, not {value}")
-        # Through the shortest decimal form: 0.1 s is 100 ms and not a hair more.
-        ns = round(value * NANOSECONDS)
+        # To the nearest: 0.1 s is 100 ms and not a hair more. Cut, lest the product overflow.
+        ns = round(min(max(value, -1.0), 1e10) * NANOSECONDS)
     else:
         raise ConfigError(
             f"{name} must be a timedelta or a number of seconds, not {type(value).__name__}"

@@ -85,8 +85,19 @@ class Task:
     def __hash__(self) -> int:
         return hash((self._type, self._payload))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restore, (self._type, self._payload, dict(self._headers), self._options)
+
     def _identity(self) -> tuple[object, ...]:
         return (self._type, self._payload, dict(self._headers), self._options)
+
+
+def _restore(
+    type: str, payload: bytes | None, headers: Mapping[str, str], options: Normalized
+) -> Task:
+    task = Task(type, payload, headers=headers)
+    task._options = options
+    return task
 
 
 def check_headers(headers: object) -> Mapping[str, str]:

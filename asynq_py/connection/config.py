@@ -65,7 +65,17 @@ class RedisConfig:
         Raises:
             ConfigError: What is wrong with the URL; a password in it is not repeated.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            # Its own message may repeat the password.
+            raise ConfigError(
+                "the Redis URL cannot be read: write an IPv6 address in brackets, and what is"
+                " special in a user's name or password as %xx"
+            ) from None
+        place_ends = "@" in parts.netloc or ":" not in parts.netloc
+        if not place_ends and "@" in parts.path + parts.query + parts.fragment:
+            raise ConfigError('"/", "?" and "#" in a password are written %2F, %3F and %23')
         credentials, _, place = parts.netloc.rpartition("@")
         user, _, secret = credentials.partition(":")
         username = unquote(user) or None
@@ -139,7 +149,11 @@ def _db(path: str, query: dict[str, str]) -> int:
 
 
 def _addresses(place: str, default_port: int, *, most: int | None = None) -> tuple[Address, ...]:
-    texts = place.split(",") if most != 1 else [place]
+    texts = place.split(",")
+    if most is not None and len(texts) > most:
+        raise ConfigError(
+            "a redis:// URL names one host; redis-sentinel:// and redis-cluster:// name several"
+        )
     return tuple(_address(text, default_port) for text in texts)
 
 
