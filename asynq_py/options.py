@@ -135,14 +135,14 @@ def duration_ns(name: str, value: object) -> int:
             raise ConfigError(f"{name} must be finite, not {value}")
         # To the nearest: 0.1 s is 100 ms and not a hair more. Cut, lest the product overflow.
         ns = round(min(max(value, -1.0), 1e10) * NANOSECONDS)
+        if ns == 0 and value:  # less than a nanosecond is not nothing
+            ns = 1 if value > 0 else -1
     else:
         raise ConfigError(
             f"{name} must be a timedelta or a number of seconds, not {type(value).__name__}"
         )
-    if ns < 0 or (ns == 0 and value):
-        if value < 0:  # type: ignore[operator]  # one of the three types above
-            raise ConfigError(f"{name} must not be negative, but is {value}")
-        ns = 1
+    if ns < 0:
+        raise ConfigError(f"{name} must not be negative, but is {value}")
     if ns > _DURATION_MAX_NS:
         raise ConfigError(f"{name} must be less than 292 years (Go's limit), but is {value}")
     return ns

@@ -11,6 +11,9 @@ import typer
 from asynq_py import __version__
 from asynq_py.errors import AsynqError
 
+#: The exit code of a program that SIGINT ended.
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="asynq-py",
     help="Schedule and enqueue tasks for Asynq workers, in Go or in Python.",
@@ -23,12 +26,11 @@ app = typer.Typer(
 def run(arguments: Sequence[str]) -> int:
     """Runs a command; returns the exit code, and never lets a traceback out."""
     try:
-        return int(app(args=list(arguments), prog_name="asynq-py", standalone_mode=False) or 0)
+        code = int(app(args=list(arguments), prog_name="asynq-py", standalone_mode=False) or 0)
     except typer.Exit as end:
-        return end.exit_code
+        code = end.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("asynq-py: interrupted\n")
-        return 130
+        code = INTERRUPTED
     except AsynqError as error:
         sys.stderr.write(f"asynq-py: {error}\n")
         return 1
@@ -38,7 +40,10 @@ def run(arguments: Sequence[str]) -> int:
         if show is None:
             raise
         show()
-        return int(getattr(error, "exit_code", 2))
+        code = int(getattr(error, "exit_code", 2))
+    if code == INTERRUPTED:
+        sys.stderr.write("asynq-py: interrupted\n")
+    return code
 
 
 def _show_version(wanted: bool) -> None:

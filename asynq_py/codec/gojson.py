@@ -100,6 +100,7 @@ class JSONCodec:
         """Gives the data of a JSON text.
 
         Of two equal keys the last counts, and half a surrogate pair becomes U+FFFD: as in Go.
+        A number without point and exponent is an ``int``, also where a float was encoded.
 
         Raises:
             WireError: Not UTF-8, not JSON, NaN or infinity, a number out of range, too deep.

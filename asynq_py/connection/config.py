@@ -73,8 +73,11 @@ class RedisConfig:
                 "the Redis URL cannot be read: write an IPv6 address in brackets, and what is"
                 " special in a user's name or password as %xx"
             ) from None
-        place_ends = "@" in parts.netloc or ":" not in parts.netloc
-        if not place_ends and "@" in parts.path + parts.query + parts.fragment:
+        # A socket's path may have an "@"; elsewhere a password was cut at its "/", "?" or "#".
+        may_have_at = "socket" in parts.scheme or parts.scheme == "unix"
+        if "@" in parts.path + parts.query + parts.fragment and not (
+            may_have_at and ("@" in parts.netloc or ":" not in parts.netloc)
+        ):
             raise ConfigError('"/", "?" and "#" in a password are written %2F, %3F and %23')
         credentials, _, place = parts.netloc.rpartition("@")
         user, _, secret = credentials.partition(":")

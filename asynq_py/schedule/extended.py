@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import re
 import threading
-from typing import Any
+from typing import Protocol, cast
 
 from asynq_py.schedule.golang import WORD
 from asynq_py.schedule.grammar import wrong_count
@@ -24,12 +24,35 @@ _RANDOM = re.compile(r"(?:^|,)[hr]", re.IGNORECASE)
 _NEAR_THE_END_S = 250_249_219_200
 
 
+class _Cron(Protocol):
+    """What is used of a croniter.croniter."""
+
+    expanded: list[list[int | str]]
+
+    def get_next(self, ret_type: type[float], start_time: float) -> float: ...
+
+
+class _CronClass(Protocol):
+    def __call__(
+        self, expr_format: str, start_time: float, *, second_at_beginning: bool
+    ) -> _Cron: ...
+
+    def expand(self, expr_format: str, *, second_at_beginning: bool) -> object: ...
+
+
+class _Module(Protocol):
+    """What is used of the module croniter, which has no types of its own."""
+
+    croniter: _CronClass
+    CroniterBadDateError: type[Exception]
+
+
 class Croniter:
     """The matching local times of five fields, or of six with seconds first. Thread-safe."""
 
     __slots__ = ("_cron", "_error", "_lock", "any_hour")
 
-    def __init__(self, cron: Any, error: type[Exception]) -> None:
+    def __init__(self, cron: _Cron, error: type[Exception]) -> None:
         self._cron = cron
         self._error = error
         self._lock = threading.Lock()
@@ -64,21 +87,21 @@ def parse_extended(text: str) -> Croniter:
         if drawn:
             at = match.start() + drawn.end() - 1
             raise Problem(f"random values are not supported: {match.group()}", at, _NAMES[i])
-    module: Any = importlib.import_module("croniter")  # slow to import, and seldom needed
+    module = cast(_Module, importlib.import_module("croniter"))  # slow, and seldom needed
     try:
         cron = module.croniter(" ".join(words), 0.0, second_at_beginning=True)
-    except (module.CroniterError, ValueError) as error:
+    except ValueError as error:  # croniter's own errors are all of them ValueErrors
         raise _locate(module, words, text, str(error)) from error
     return Croniter(cron, module.CroniterBadDateError)
 
 
-def _locate(module: Any, words: list[str], text: str, said: str) -> Problem:
+def _locate(module: _Module, words: list[str], text: str, said: str) -> Problem:
     """Finds the first field that is wrong also among stars only."""
     for i, match in enumerate(WORD.finditer(text)):
         alone = ["*"] * len(words)
         alone[i] = words[i]
         try:
             module.croniter.expand(" ".join(alone), second_at_beginning=True)
-        except (module.CroniterError, ValueError):
+        except ValueError:
             return Problem(said, match.start(), _NAMES[i + 6 - len(words)])
     return Problem(said, len(text) - len(text.lstrip()))

@@ -26,8 +26,8 @@ class _Kind(NamedTuple):
     values: dict[str, int]
 
 
-_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec".split()
-_WEEKDAYS = "sun mon tue wed thu fri sat".split()
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _KINDS = (
     _Kind("minute", 0, 59, {}),
     _Kind("hour", 0, 23, {}),

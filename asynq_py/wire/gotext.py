@@ -224,7 +224,7 @@ def _fraction(digits: str, unit: int) -> int:
     """Gives nanoseconds for the digits behind the point: as many as fit into 63 bits count."""
     number, scale = 0, 1.0
     for digit in digits:
-        if number > (_INT64 - 1) // 10 or number * 10 + int(digit) > _INT64:
+        if number * 10 + int(digit) > _INT64:
             break
         number = number * 10 + int(digit)
         scale *= 10

@@ -1,0 +1,48 @@
+"""What it ran on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+from asynq_py.testing import RedisServer
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def describe(server: RedisServer) -> dict[str, str]:
+    """Names and values for the head of a report."""
+    return {
+        "CPU": f"{_cpu_model()}, {cores()} cores",
+        "load": f"{os.getloadavg()[0]:.2f} before the run",
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Redis": f"{_info(server, 'server', 'redis_version')}, nothing saved to disk",
+    }
+
+
+def server_cpu_seconds(server: RedisServer) -> float:
+    """CPU time that Redis has used since its start, user and system."""
+    used = [_info(server, "cpu", name) for name in ("used_cpu_user", "used_cpu_sys")]
+    return sum(map(float, used))
+
+
+def _info(server: RedisServer, section: str, field: str) -> str:
+    text: bytes = server.command("INFO", section)
+    fields = dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
+    return fields[field]
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())

@@ -1,0 +1,98 @@
+"""README.md says only what is true: its programs run, its links lead somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from asynq_py.testing import RedisServer
+from asynq_py.testing.go import find_go
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("interop/*.md")])
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of README.md in a language."""
+    text = (ROOT / "README.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
+
+
+def run_program(source: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stderr == ""
+    return finished.stdout
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def test_the_producer_runs_and_prints_what_it_should(server: RedisServer) -> None:
+    producer = blocks("python")[0].replace("redis://localhost:6379/0", server.url)
+
+    lines = run_program(producer).splitlines()
+
+    assert re.fullmatch(r"[0-9a-f-]{36} pending", lines[0])
+    assert "another task holds the lock" in lines[1]
+    assert lines[2] == "10000"
+    assert server.command("LLEN", "asynq:{low}:pending") == 10000
+
+
+def test_the_scheduler_runs_and_prints_its_entries(server: RedisServer) -> None:
+    scheduler = blocks("python")[1].replace("redis://localhost:6379/0", server.url)
+
+    lines = run_program(scheduler).splitlines()
+
+    assert len(lines) == 3
+    assert lines[0].startswith("daily-report 0 9 * * mon-fri ")
+    assert lines[0].endswith(("+01:00", "+02:00"))
+    assert lines[2].endswith(("-04:00", "-05:00"))
+
+
+def test_all_python_programs_compile() -> None:
+    for number, source in enumerate(blocks("python")):
+        compile(source, f"README.md, program {number}", "exec")
+
+
+def test_the_go_program_compiles() -> None:
+    folder = ROOT / "interop" / "bin" / "readme"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "main.go").write_text(
+        "package main\n\nimport (\n"
+        + "".join(f'\t"{name}"\n' for name in ("context", "encoding/json", "log"))
+        + '\n\t"github.com/hibiken/asynq"\n)\n\n'
+        "func sendWelcome(context.Context, int) error { return nil }\n\n"
+        "func main() {\n" + blocks("go")[0] + "}\n"
+    )
+
+    vet = subprocess.run(
+        [find_go(), "vet", "./bin/readme"],
+        cwd=ROOT / "interop",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert vet.returncode == 0, vet.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,0 +1,354 @@
+"""Enqueueing, by scripted replies: what is sent when, and what each answer means."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asynq_py import (
+    BrokerError,
+    DuplicateTaskError,
+    RejectedError,
+    TaskIDConflictError,
+    UnavailableError,
+)
+from asynq_py.broker import enqueue as module
+from asynq_py.broker.enqueue import (
+    ANNOUNCE_EVERY_NS,
+    CHUNK_BYTES,
+    CHUNK_TASKS,
+    Announced,
+    Draft,
+    enqueue,
+    enqueue_all,
+)
+from asynq_py.broker.op import Command
+from asynq_py.broker.scripts import ENQUEUE
+from asynq_py.wire.message import TaskMessage, TaskState, encode
+from tests.support.scripted import replay
+
+NOW = 1_700_000_000_000_000_000
+UNKNOWN = RejectedError("NOSCRIPT No matching script", code="NOSCRIPT")
+LOST = UnavailableError("gone", written=None)
+
+
+def draft(task_id: str = "a", queue: str = "default", payload: bytes = b"") -> Draft:
+    """A pending task."""
+    message = TaskMessage(type="t", id=task_id, queue=queue, payload=payload)
+    return Draft(message, TaskState.PENDING)
+
+
+def known(*queues: str) -> Announced:
+    """Queues that were announced a moment ago."""
+    return dict.fromkeys(queues or ("default",), NOW - 1)
+
+
+def stored(commands: list[Command]) -> list[Any]:
+    """Answers as a server that stores everything."""
+    return [1 if c[0] == "SADD" else [1] * (len(ids(c))) for c in commands]
+
+
+def ids(command: Command) -> list[str]:
+    """The IDs of the tasks in one script call."""
+    assert command[0] in ("EVALSHA", "EVAL")
+    args = command[3 + int(command[2]) :]
+    return [str(task_id) for task_id in args[1::6]]
+
+
+def test_a_pending_task_is_sent_in_the_scripts_form() -> None:
+    one = draft(payload=b"p")
+
+    played = replay(enqueue(one, now_ns=NOW, announced=known()), [[[1]]])
+
+    assert played.error is None
+    assert played.sent == [
+        [
+            (
+                "EVALSHA",
+                ENQUEUE.sha,
+                4,
+                "asynq:{default}:pending",
+                "asynq:{default}:scheduled",
+                "asynq:{default}:groups",
+                "asynq:{default}:t:a",
+                NOW,
+                "a",
+                encode(one.message),
+                "pending",
+                "",
+                "",
+                "",
+            )
+        ]
+    ]
+
+
+def test_locks_and_groups_add_their_keys_in_the_order_of_the_tasks() -> None:
+    lock = "asynq:{default}:unique:t:"
+    drafts = [
+        Draft(TaskMessage(id="a", queue="default", unique_key=lock), TaskState.SCHEDULED, 99, 60),
+        Draft(TaskMessage(id="b", queue="default", group_key="g"), TaskState.AGGREGATING, 98),
+        # Scheduled with a group: it waits alone.
+        Draft(TaskMessage(id="c", queue="default", group_key="g"), TaskState.SCHEDULED, 97),
+        Draft(
+            TaskMessage(id="d", queue="default", group_key="g", unique_key=lock),
+            TaskState.AGGREGATING,
+            96,
+            50,
+        ),
+    ]
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [[[1] * 4]])
+
+    ((command,),) = played.sent
+    assert command[2] == 11
+    assert list(command[6:14]) == [
+        "asynq:{default}:t:a",
+        lock,
+        "asynq:{default}:t:b",
+        "asynq:{default}:g:g",
+        "asynq:{default}:t:c",
+        "asynq:{default}:t:d",
+        lock,
+        "asynq:{default}:g:g",
+    ]
+    args = command[3 + 11 :]
+    assert [args[1 + 6 * i + 2 : 1 + 6 * i + 6] for i in range(4)] == [
+        ("scheduled", 99, 60, ""),
+        ("aggregating", 98, "", "g"),
+        ("scheduled", 97, "", ""),
+        ("aggregating", 96, 50, "g"),
+    ]
+
+
+def test_a_script_that_the_server_has_lost_is_sent_whole() -> None:
+    played = replay(enqueue(draft(), now_ns=NOW, announced=known()), [[UNKNOWN], [[1]]])
+
+    assert played.error is None
+    assert played.words == [["EVALSHA"], ["EVAL"]]
+    (by_hash,), (whole,) = played.sent
+    assert whole == ("EVAL", ENQUEUE.text, *by_hash[2:])
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "written"),
+    [
+        (0, TaskIDConflictError, False),
+        (-1, DuplicateTaskError, False),
+        (b"WRONGTYPE Operation against a key", RejectedError, False),
+        (2, BrokerError, None),
+        (-2, BrokerError, None),
+        (None, BrokerError, None),
+        ("1", BrokerError, None),
+        ([1], BrokerError, None),
+    ],
+)
+def test_every_answer_but_one_is_an_error(
+    code: object, error: type[Exception], written: bool | None
+) -> None:
+    played = replay(enqueue(draft(), now_ns=NOW, announced=known()), [[[code]]])
+
+    assert type(played.error) is error
+    assert played.error.written is written  # type: ignore[union-attr]
+    assert 'enqueue "a" on "default"' in str(played.error)
+
+
+@pytest.mark.parametrize("reply", [None, 1, b"OK", [], [1, 1]])
+def test_an_answer_of_another_shape_is_an_error(reply: object) -> None:
+    played = replay(enqueue(draft(), now_ns=NOW, announced=known()), [[reply]])
+
+    assert type(played.error) is BrokerError
+    assert played.error.written is None
+
+
+def test_a_conflict_carries_the_queue_and_the_id() -> None:
+    played = replay(enqueue(draft("i", "q"), now_ns=NOW, announced=known("q")), [[[0]]])
+
+    assert isinstance(played.error, TaskIDConflictError)
+    assert (played.error.queue, played.error.task_id) == ("q", "i")
+
+
+def test_a_queue_is_announced_first_and_alone() -> None:
+    announced: Announced = {}
+
+    played = replay(enqueue(draft(), now_ns=NOW, announced=announced), [[1], [[1]]])
+
+    assert played.sent[0] == [("SADD", "asynq:queues", "default")]
+    assert played.words == [["SADD"], ["EVALSHA"]]
+    assert announced == {"default": NOW}
+
+
+def test_a_queue_announced_of_late_is_not_announced_again() -> None:
+    announced = {"default": NOW - ANNOUNCE_EVERY_NS + 1}
+
+    played = replay(enqueue(draft(), now_ns=NOW, announced=announced), [[[1]]])
+
+    assert played.words == [["EVALSHA"]]
+
+
+@pytest.mark.parametrize("last", [NOW - ANNOUNCE_EVERY_NS, NOW - 10**15, NOW + 1])
+def test_a_queue_announced_long_ago_is_announced_in_the_same_round_trip(last: int) -> None:
+    announced = {"default": last}
+
+    played = replay(enqueue(draft(), now_ns=NOW, announced=announced), [[0, [1]]])
+
+    assert played.words == [["SADD", "EVALSHA"]]
+    assert announced == {"default": NOW}
+
+
+def test_a_first_announcement_that_is_refused_stores_nothing() -> None:
+    announced: Announced = {}
+    refused = RejectedError("OOM full", code="OOM")
+
+    played = replay(enqueue(draft(), now_ns=NOW, announced=announced), [[refused]])
+
+    assert played.error is refused
+    assert announced == {}
+
+
+def test_a_first_announcement_that_is_lost_surely_stored_nothing() -> None:
+    played = replay(
+        enqueue(draft(), now_ns=NOW, announced={}), [UnavailableError("gone", written=None)]
+    )
+
+    assert isinstance(played.error, UnavailableError)
+    assert played.error.written is False
+
+
+def test_a_later_announcement_that_is_refused_is_forgotten_and_the_task_stored() -> None:
+    announced = {"default": NOW - ANNOUNCE_EVERY_NS}
+    refused = RejectedError("OOM full", code="OOM")
+
+    played = replay(enqueue(draft(), now_ns=NOW, announced=announced), [[refused, [1]]])
+
+    assert played.error is None
+    assert announced == {}
+
+
+def test_a_later_announcement_that_is_lost_is_forgotten() -> None:
+    announced = {"default": NOW - ANNOUNCE_EVERY_NS}
+
+    played = replay(enqueue(draft(), now_ns=NOW, announced=announced), [LOST])
+
+    assert played.error is LOST
+    assert announced == {}
+
+
+def test_no_tasks_send_nothing() -> None:
+    assert replay(enqueue_all([], now_ns=NOW, announced={}), []).result == []
+
+
+def test_a_batch_is_cut_by_the_number_of_tasks() -> None:
+    drafts = [draft(str(i)) for i in range(2 * CHUNK_TASKS + 1)]
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored] * 3)
+
+    assert [len(ids(command)) for (command,) in played.sent] == [CHUNK_TASKS, CHUNK_TASKS, 1]
+    assert played.result == [None] * len(drafts)
+
+
+def test_a_batch_is_cut_by_the_bytes_of_its_payloads() -> None:
+    third = bytes(CHUNK_BYTES // 3)
+    drafts = [draft(str(i), payload=third) for i in range(8)]
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored] * 2)
+
+    assert [len(ids(command)) for (command,) in played.sent] == [4, 4]
+
+
+def test_a_payload_larger_than_a_chunk_goes_alone_or_last() -> None:
+    drafts = [draft("a"), draft("b", payload=bytes(CHUNK_BYTES)), draft("c")]
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored] * 2)
+
+    assert [ids(command) for (command,) in played.sent] == [["a", "b"], ["c"]]
+
+
+@given(st.lists(st.sampled_from(["q1", "q2", "q3"]), max_size=40), st.integers(1, 5))
+def test_tasks_of_a_queue_keep_their_order_and_outcomes_that_of_the_batch(
+    queues: list[str], most: int
+) -> None:
+    drafts = [draft(str(i), queue) for i, queue in enumerate(queues)]
+    sent: dict[str, list[int]] = {queue: [] for queue in queues}
+
+    def answer(commands: list[Command]) -> list[Any]:
+        (command,) = commands
+        queue = str(command[3]).removeprefix("asynq:{").removesuffix("}:pending")
+        numbers = [int(task_id) for task_id in ids(command)]
+        sent[queue] += numbers
+        # Every third task is a conflict, so that the outcomes tell the tasks apart.
+        return [[0 if number % 3 == 0 else 1 for number in numbers]]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHUNK_TASKS", most)
+        trips = sum(-(-count // most) for count in Counter(queues).values())
+        announced = known(*queues) if queues else {}
+        played = replay(enqueue_all(drafts, now_ns=NOW, announced=announced), [answer] * trips)
+
+    assert all(numbers == sorted(numbers) for numbers in sent.values())
+    assert played.result is not None
+    assert [outcome is None for outcome in played.result] == [
+        number % 3 != 0 for number in range(len(queues))
+    ]
+    for number, outcome in enumerate(played.result):
+        if outcome is not None:
+            assert isinstance(outcome, TaskIDConflictError)
+            assert outcome.task_id == str(number)
+
+
+def test_tasks_are_prepared_while_redis_works() -> None:
+    prepared: list[int] = []
+    seen_at_the_reply: list[int] = []
+
+    def drafts() -> Iterator[Draft]:
+        for number in range(3 * CHUNK_TASKS):
+            prepared.append(number)
+            yield draft(str(number))
+
+    def answer(commands: list[Command]) -> list[Any]:
+        seen_at_the_reply.append(len(prepared))
+        return stored(commands)
+
+    replay(enqueue_all(drafts(), now_ns=NOW, announced=known()), [answer] * 3)
+
+    assert seen_at_the_reply == [2 * CHUNK_TASKS, 3 * CHUNK_TASKS, 3 * CHUNK_TASKS]
+
+
+def test_once_the_connection_is_lost_nothing_more_is_sent() -> None:
+    drafts = [draft(str(i)) for i in range(3 * CHUNK_TASKS)]
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored, LOST])
+
+    assert played.result is not None
+    first, second, third = (
+        played.result[n * CHUNK_TASKS : (n + 1) * CHUNK_TASKS] for n in range(3)
+    )
+    assert first == [None] * CHUNK_TASKS
+    assert {type(error) for error in second + third} == {UnavailableError}
+    assert {error.written for error in second if error} == {None}
+    assert {error.written for error in third if error} == {False}
+    assert all(error and "not sent" in str(error) for error in third)
+
+
+def test_a_refused_chunk_does_not_stop_the_others() -> None:
+    drafts = [draft("a", "q1"), draft("b", "q2")]
+    refused = RejectedError("OOM full", code="OOM")
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known("q1", "q2")), [[refused], [[1]]])
+
+    assert played.result == [refused, None]
+
+
+def test_a_queue_that_cannot_be_announced_does_not_stop_the_others() -> None:
+    drafts = [draft("a", "q1"), draft("b", "q2")]
+    refused = RejectedError("NOPERM no", code="NOPERM")
+
+    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known("q2")), [[refused], [[1]]])
+
+    assert played.result == [refused, None]
+    assert played.words == [["SADD"], ["EVALSHA"]]
