@@ -154,24 +154,22 @@ def _store(
         except BrokerError as error:
             error.written = False
             raise
-        announced[queue] = now_ns
-    elif not 0 <= now_ns - last < ANNOUNCE_EVERY_NS:
+        announced[queue] = last = now_ns
+    if not 0 <= now_ns - last < ANNOUNCE_EVERY_NS:
         # Somebody may have removed the queue meanwhile; Go would never list it again.
         announced.pop(queue, None)
         reply, stored = yield Exchange([announce, chunk.command], meanwhile)
         if not isinstance(reply, AsynqError):
             announced[queue] = now_ns
-        return (yield from _outcomes(chunk, stored))
-    (stored,) = yield Exchange([chunk.command], meanwhile)
-    return (yield from _outcomes(chunk, stored))
+    else:
+        (stored,) = yield Exchange([chunk.command], meanwhile)
+    if is_unknown_script(stored):
+        (stored,) = yield Exchange([whole(ENQUEUE, chunk.command)])
+    return _outcomes(chunk.drafts, checked(stored))
 
 
-def _outcomes(chunk: _Chunk, reply: Reply) -> Op[list[Outcome]]:
+def _outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
     """What became of the tasks of a chunk, from the script's reply."""
-    drafts = chunk.drafts
-    if is_unknown_script(reply):
-        (reply,) = yield Exchange([whole(ENQUEUE, chunk.command)])
-    codes = checked(reply)
     if not isinstance(codes, list) or len(codes) != len(drafts):
         raise BrokerError(f"enqueue.lua answered {codes!r} for {len(drafts)} tasks")
     return [

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
-from copy import copy
+from collections.abc import Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeAlias, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
-from asynq_py.broker.enqueue import Announced, Draft, enqueue_all
-from asynq_py.broker.op import call
+from asynq_py.broker.enqueue import Announced, Draft, Outcome, enqueue_all
+from asynq_py.broker.op import Op, call
 from asynq_py.client.batch import Batch
 from asynq_py.client.prepare import check_limit, prepare, task_info
 from asynq_py.clock import SYSTEM_CLOCK, Clock
@@ -20,15 +18,11 @@ from asynq_py.task import Task
 if TYPE_CHECKING:
     from asynq_py.connection.aio import AsyncRedisArgument
 
-#: A task on its way, and who waits for it to be stored.
-_Waiting: TypeAlias = "tuple[Draft, asyncio.Future[None]]"
-
 
 class AsyncClient:
     """Enqueues tasks from one event loop; see Client.
 
-    Calls that are awaited at the same time travel together: while one round trip is under
-    way the next tasks gather, and go as one.
+    Tasks that are enqueued at the same time travel together.
     """
 
     def __init__(
@@ -38,14 +32,15 @@ class AsyncClient:
         max_payload_size: int | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        # Here, not above: redis-py and asyncio take longer to import than all of asynq_py.
+        from asynq_py.client.gather import Gatherer
         from asynq_py.connection.aio import AsyncConnection
 
         self._max_payload_size = check_limit(max_payload_size)
         self._clock = clock
         self._announced: Announced = {}
         self._connection = AsyncConnection(redis)
-        self._gathered: list[_Waiting] = []
-        self._sender: asyncio.Task[None] | None = None
+        self._gatherer = Gatherer(self._connection, self._store)
 
     async def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """See Client.enqueue. Cancelled, it does not say whether the task was stored."""
@@ -53,11 +48,7 @@ class AsyncClient:
         draft = prepare(
             task, normalize(options), now_ns=now_ns, max_payload_size=self._max_payload_size
         )
-        stored = asyncio.get_running_loop().create_future()
-        self._gathered.append((draft, stored))
-        if self._sender is None:
-            self._sender = asyncio.create_task(self._send_gathered())
-        await stored
+        await self._gatherer.enqueue(draft)
         return task_info(draft, now_ns)
 
     async def enqueue_many(
@@ -68,10 +59,7 @@ class AsyncClient:
         batch = Batch(
             tasks, normalize(options), now_ns=now_ns, max_payload_size=self._max_payload_size
         )
-        outcomes = await self._connection.run(
-            enqueue_all(batch.drafts(), now_ns=now_ns, announced=self._announced)
-        )
-        return batch.results(outcomes)
+        return batch.results(await self._connection.run(self._store(batch.drafts())))
 
     async def ping(self) -> None:
         """See Client.ping."""
@@ -79,8 +67,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """See Client.close. Tasks that are on their way arrive first."""
-        if self._sender is not None:
-            await self._sender
+        await self._gatherer.finish()
         await self._connection.close()
 
     async def __aenter__(self) -> Self:
@@ -94,39 +81,5 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _send_gathered(self) -> None:
-        """Sends what has gathered, again and again until nothing has."""
-        try:
-            while self._gathered:
-                # Whoever stopped waiting before anything was sent gets nothing sent.
-                going = [(draft, stored) for draft, stored in self._gathered if not stored.done()]
-                self._gathered = []
-                await self._send(going)
-        finally:
-            # Only when the loop is going down is anyone left: nobody may wait for ever.
-            for _, stored in self._gathered:
-                stored.cancel()
-            self._gathered = []
-            self._sender = None
-
-    async def _send(self, going: list[_Waiting]) -> None:
-        drafts = [draft for draft, _ in going]
-        outcomes: Sequence[Exception | None]
-        try:
-            outcomes = await self._connection.run(
-                enqueue_all(drafts, now_ns=self._clock.now_ns(), announced=self._announced)
-            )
-        except Exception as error:
-            outcomes = [error] * len(going)
-        except BaseException:
-            for _, stored in going:
-                stored.cancel()
-            raise
-        for (_, stored), outcome in zip(going, outcomes, strict=True):
-            if stored.done():
-                continue
-            if outcome is None:
-                stored.set_result(None)
-            else:
-                # One error may have befallen many; each raises its own.
-                stored.set_exception(copy(outcome))
+    def _store(self, drafts: Iterable[Draft]) -> Op[list[Outcome]]:
+        return enqueue_all(drafts, now_ns=self._clock.now_ns(), announced=self._announced)

@@ -60,7 +60,6 @@ class _Pooled:
 
     async def send(self, exchange: Exchange) -> list[Reply]:
         commands, meanwhile = exchange
-        what = name(commands)
         sent = False
         connection: RedisConnection | None = None
         try:
@@ -73,7 +72,7 @@ class _Pooled:
             replies = [await _read(connection) for _ in commands]
         except (RedisError, OSError) as error:
             await self._discard(connection)
-            raise failure(error, what, sent=sent) from error
+            raise failure(error, name(commands), sent=sent) from error
         except BaseException:
             # Cancelled halfway: what comes next on this connection is not ours to read.
             await self._discard(connection)
@@ -81,7 +80,7 @@ class _Pooled:
         await self._pool.release(connection)
         for index, reply in enumerate(replies):
             if isinstance(reply, RedisError):
-                replies[index] = fault = refusal(reply, what)
+                replies[index] = fault = refusal(reply, name(commands))
                 if is_wrong_server(fault):
                     await self._pool.disconnect(inuse_connections=False)
         return replies
@@ -106,13 +105,12 @@ class _Cluster:
     async def send(self, exchange: Exchange) -> list[Reply]:
         replies: list[Reply] = []
         for command in exchange.commands:
-            what = name([command])
             try:
                 replies.append(await cast(Any, self._client).execute_command(*command))
             except ResponseError as error:
-                replies.append(refusal(error, what))
+                replies.append(refusal(error, name([command])))
             except (RedisError, RedisClusterException, OSError) as error:
-                raise failure(error, what, sent=True) from error
+                raise failure(error, name([command]), sent=True) from error
         return replies
 
     async def close(self) -> None:

@@ -72,7 +72,6 @@ class _Pooled:
 
     def send(self, exchange: Exchange) -> list[Reply]:
         commands, meanwhile = exchange
-        what = name(commands)
         sent = False
         connection = None
         try:
@@ -87,7 +86,7 @@ class _Pooled:
             if connection is not None:
                 connection.disconnect()
                 self._pool.release(connection)
-            raise failure(error, what, sent=sent) from error
+            raise failure(error, name(commands), sent=sent) from error
         except BaseException:
             # Interrupted halfway: what comes next on this connection is not ours to read.
             if connection is not None:
@@ -97,7 +96,7 @@ class _Pooled:
         self._release(connection)
         for index, reply in enumerate(replies):
             if isinstance(reply, RedisError):
-                replies[index] = fault = refusal(reply, what)
+                replies[index] = fault = refusal(reply, name(commands))
                 if is_wrong_server(fault):
                     self._drop_idle()
         return replies
@@ -150,13 +149,12 @@ class _Cluster:
     def send(self, exchange: Exchange) -> list[Reply]:
         replies: list[Reply] = []
         for command in exchange.commands:
-            what = name([command])
             try:
                 replies.append(cast(Any, self._client).execute_command(*command))
             except ResponseError as error:
-                replies.append(refusal(error, what))
+                replies.append(refusal(error, name([command])))
             except (RedisError, redis.RedisClusterException, OSError) as error:
-                raise failure(error, what, sent=True) from error
+                raise failure(error, name([command]), sent=True) from error
         return replies
 
     def close(self) -> None:

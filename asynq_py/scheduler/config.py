@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from asynq_py.client.prepare import check_limit
 from asynq_py.clock import NANOSECONDS
 from asynq_py.errors import ConfigError
 from asynq_py.info import TaskInfo
@@ -57,6 +58,7 @@ class SchedulerConfig:
             hook = getattr(self, name)
             if hook is not None and not callable(hook):
                 raise ConfigError(f"{name} must be callable, not {type(hook).__name__}")
+        check_limit(self.max_payload_size)
         # The one place that knows which zones and rules there are.
         parse_schedule("@daily", self.location, dst=self.dst)
 

@@ -109,7 +109,7 @@ class Engine:
         script = str(Path(__file__).with_name("reaper.py"))
         label = f"asynq-py-session={self.session}"
         # -P: the script's folder must not shadow modules.
-        command = [sys.executable, "-P", script, host, label, *service]
+        command = [sys.executable, "-P", script, host, label, str(self._folder), *service]
         with (self._folder / "log").open("wb") as log:
             return subprocess.Popen(
                 command, env=env, stdin=subprocess.PIPE, stdout=log, stderr=log,
@@ -124,7 +124,6 @@ class Engine:
             os.environ.pop("DOCKER_HOST", None)
         else:
             os.environ["DOCKER_HOST"] = self._saved
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _await_service(self) -> None:
         path = str(self._folder / "podman.sock")

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from asynq_py import __version__
+
 MINIMUM = (1, 24)
 
 
@@ -42,19 +44,27 @@ def _version(go: str) -> tuple[int, ...]:
 
 
 def find_sources() -> Path:
-    """Finds `interop/`: ASYNQ_TEST_GO_SOURCES, or beside this package in a checkout.
+    """Finds the Go programs: ASYNQ_TEST_GO_SOURCES, a checkout's `interop/`, or the wheel's.
 
     Raises:
-        GoError: There are none, as in an installed wheel.
+        GoError: There are none in the folder that was named.
     """
     named = os.environ.get("ASYNQ_TEST_GO_SOURCES")
-    folder = Path(named) if named else Path(__file__).parents[2] / "interop"
-    if not (folder / "go.mod").exists():
-        raise GoError(
-            f"no Go programs in {folder}: they are in a checkout of asynq_py, not in the wheel; "
-            "name a folder by ASYNQ_TEST_GO_SOURCES or an image by ASYNQ_TEST_WORKER_IMAGE"
-        )
-    return folder
+    checkout = Path(__file__).parents[2] / "interop"
+    packaged = Path(__file__).parent / "interop"
+    candidates = [Path(named)] if named else [checkout, packaged]
+    for folder in candidates:
+        if (folder / "go.mod").exists():
+            return folder
+    raise GoError(f"no Go programs (go.mod) in {' or '.join(map(str, candidates))}")
+
+
+def binaries_folder(sources: Path) -> Path:
+    """Where the binaries go: beside the sources of a checkout, else to the user's cache."""
+    if sources.parent.name != "testing":
+        return sources / "bin"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache, "asynq_py", __version__)
 
 
 def machine() -> str:
@@ -72,14 +82,14 @@ def build_programs(sources: Path, *, system: str = "", processor: str = "") -> P
         processor: `amd64`, ...; by default this machine's.
 
     Returns:
-        The folder of the binaries, `bin/<system>-<processor>` in the sources.
+        The folder of the binaries, see `binaries_folder`.
 
     Raises:
         GoError: They do not build; the text is the compiler's.
     """
     system = system or sys.platform
     processor = processor or machine()
-    out = sources / "bin" / f"{system}-{processor}"
+    out = binaries_folder(sources) / f"{system}-{processor}"
     out.mkdir(parents=True, exist_ok=True)
     # GOTOOLCHAIN: never fetch another Go than the one that was found.
     env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}

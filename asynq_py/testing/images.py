@@ -2,13 +2,15 @@
 
 import contextlib
 import datetime
+import fcntl
 import hashlib
 import io
 import os
 import re
 import subprocess
 import tarfile
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from docker.errors import APIError, ImageNotFound  # type: ignore[import-untyped]
@@ -54,19 +56,29 @@ def _build(engine: Engine, name: str, containerfile: str, files: Mapping[str, Pa
     for path, data in content.items():
         digest.update(f"{path} {len(data)} ".encode() + data)
     tag = f"localhost/asynq-py/{name}:{digest.hexdigest()[:16]}"
-    try:
-        engine.client.images.get(tag)
-    except ImageNotFound:
-        engine.client.images.build(
-            fileobj=_archive(content),
-            custom_context=True,
-            dockerfile="Containerfile",
-            tag=tag,
-            rm=True,
-            labels={"asynq-py-image": name},
-        )
-        _remove_old(engine, name)
+    with _one_at_a_time(name):
+        try:
+            engine.client.images.get(tag)
+        except ImageNotFound:
+            engine.client.images.build(
+                fileobj=_archive(content),
+                custom_context=True,
+                dockerfile="Containerfile",
+                tag=tag,
+                rm=True,
+                labels={"asynq-py-image": name},
+            )
+            _remove_old(engine, name)
     return tag
+
+
+@contextlib.contextmanager
+def _one_at_a_time(name: str) -> Iterator[None]:
+    """Keeps the processes of pytest-xdist from building the same image twice."""
+    path = Path(tempfile.gettempdir(), f"asynq-py-image-{name}-{os.getuid()}.lock")
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _archive(content: Mapping[str, bytes]) -> io.BytesIO:

@@ -4,10 +4,13 @@ Run as a program by `engine.py`: it starts Podman's service if it is given one, 
 for the end of its stdin, which only the session holds, removes every container with
 the session's label and ends the service.
 
-    python reaper.py SOCKET LABEL [SERVICE-COMMAND ...]
+    python reaper.py SOCKET LABEL FOLDER [SERVICE-COMMAND ...]
+
+The folder is the session's own and goes last.
 """
 
 import contextlib
+import shutil
 import subprocess
 import sys
 
@@ -27,7 +30,7 @@ def remove_containers(host: str, label: str) -> None:
 
 def main() -> None:
     """Does what the module's docstring says."""
-    host, label, command = sys.argv[1], sys.argv[2], sys.argv[3:]
+    host, label, folder, *command = sys.argv[1:]
     service = subprocess.Popen(command) if command else None
     try:
         sys.stdin.buffer.read()
@@ -36,6 +39,7 @@ def main() -> None:
         if service:
             service.terminate()
             service.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class TaskState(StrEnum):
 
 
 def encode(message: TaskMessage) -> bytes:
-    """The bytes of a message, headers sorted by key.
+    """The bytes of a message; its headers have one order, however they were given.
 
     Go writes headers in random order, so only messages with one header at most can be
     compared by their bytes.

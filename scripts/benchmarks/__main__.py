@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from . import enqueue
@@ -39,8 +40,22 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tasks", type=_positive, metavar="N", help="tasks in a burst, not what a time gives"
     )
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="contenders with TEXT in their names"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the numbers, too")
     return parser.parse_args()
+
+
+def _narrowed(suite: Suite, only: list[str] | None) -> Suite:
+    """The contenders whose names have one of the texts in them."""
+    if not only:
+        return suite
+    texts = [text.lower() for text in only]
+    kept = [c for c in suite.contenders if any(text in c.name.lower() for text in texts)]
+    if not kept:
+        raise BenchmarkError(f"no contender is named like {' or '.join(only)}")
+    return replace(suite, contenders=tuple(kept))
 
 
 def main() -> int:
@@ -49,7 +64,8 @@ def main() -> int:
     usual = QUICK if arguments.quick else DEFAULT
     settings = Settings(arguments.rounds or usual.rounds, usual.seconds, arguments.tasks)
     try:
-        outcome = run(SUITES[arguments.suite](), settings, Progress())
+        suite = _narrowed(SUITES[arguments.suite](), arguments.only)
+        outcome = run(suite, settings, Progress())
     except BenchmarkError as error:
         sys.stderr.write(f"\nbench: {error}\n")
         return 1

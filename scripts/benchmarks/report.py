@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,6 +17,7 @@ LEGEND = (
     "named in the table's head;",
     "client µs, Redis µs: CPU time, user and system, for one task",
 )
+#: The least that the tables need; a narrow terminal breaks the lines but loses nothing.
 WIDTH = 118
 
 
@@ -28,8 +30,7 @@ def show(outcome: Outcome) -> None:
         return
     from rich.table import Table
 
-    width = None if sys.stdout.isatty() else WIDTH
-    console = Console(width=width, highlight=False)
+    console = Console(width=max(WIDTH, shutil.get_terminal_size().columns), highlight=False)
     console.print("\n".join(_head(outcome)), markup=False)
     for section, rows in _sections(outcome):
         table = Table(title=f"\n{section}", title_justify="left", title_style="bold")

@@ -64,15 +64,16 @@ def serve(
     """Carries out commands with blocking functions.
 
     Args:
-        modes: What it can do; a function gets the command's other fields by name.
+        modes: What it can do; a function gets the command's other fields by name. One that
+            knows better than the clock how many seconds it took returns them.
         packages: Distributions whose versions matter; what is not installed is left out.
         usage: Whose CPU time counts, as for `resource.getrusage`.
         versions: Further versions that matter.
     """
     channel = _Channel(packages, versions, usage)
     for mode, arguments in channel.commands():
-        with channel.answering():
-            modes[mode](**arguments)
+        with channel.answering() as result:
+            result.append(modes[mode](**arguments))
 
 
 async def serve_async(
@@ -81,8 +82,8 @@ async def serve_async(
     """As `serve`, with coroutines; between commands the event loop stands still."""
     channel = _Channel(packages, {}, resource.RUSAGE_SELF)
     for mode, arguments in channel.commands():
-        with channel.answering():
-            await modes[mode](**arguments)
+        with channel.answering() as result:
+            result.append(await modes[mode](**arguments))
 
 
 class _Channel:
@@ -101,16 +102,19 @@ class _Channel:
             yield arguments.pop("mode"), arguments
 
     @contextmanager
-    def answering(self) -> Iterator[None]:
+    def answering(self) -> Iterator[list[object]]:
+        result: list[object] = []
         cpu, start = self._cpu_seconds(), time.perf_counter()
         try:
-            yield
+            yield result
         except Exception as error:
             traceback.print_exc()
             self._send({"error": f"{type(error).__name__}: {error}"})
         else:
-            seconds = time.perf_counter() - start
-            self._send({"seconds": seconds, "cpu_seconds": self._cpu_seconds() - cpu})
+            seconds, cpu = time.perf_counter() - start, self._cpu_seconds() - cpu
+            if isinstance(result[0], float):
+                seconds = result[0]
+            self._send({"seconds": seconds, "cpu_seconds": cpu})
 
     def _cpu_seconds(self) -> float:
         used = resource.getrusage(self._usage)
