@@ -92,6 +92,8 @@ class Fields:
 
         None when there is none up to the end of ``last_year``.
         """
+        if not self.possible:
+            return None
         day, second = divmod(local, DAY)
         minute = (second + MINUTE - 1) // MINUTE  # 1440 from 23:59:01 on
         if self._all_days:

@@ -18,7 +18,7 @@ from .runner import run
 SUITES: Mapping[str, Callable[[], Suite]] = {"enqueue": enqueue.suite}
 
 DEFAULT = Settings(rounds=7, seconds=0.6)
-QUICK = Settings(rounds=2, seconds=0.25)
+QUICK = Settings(rounds=2, seconds=0.2)
 
 
 def _positive(text: str) -> int:

@@ -136,6 +136,7 @@ def _row(one: Measured, outcome: Outcome) -> tuple[str, ...]:
 
 
 def _foot(outcome: Outcome) -> Iterator[str]:
+    yield ""
     yield from LEGEND
     reasons: dict[tuple[str, str], list[str]] = {}
     for one in outcome.measured:

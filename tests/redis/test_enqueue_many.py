@@ -24,6 +24,7 @@ from asynq_py.testing.redis_server import RedisServer
 from asynq_py.wire.message import decode
 from tests.support import strategies
 from tests.support.database import dump, pending, task_hash, times_called
+from tests.support.proxy import Proxy
 from tests.support.worlds import Producer
 
 NOW = 1_900_000_000_000_000_000
@@ -164,19 +165,31 @@ def test_large_payloads_travel_in_batches_too(
         assert decode(fields["msg"]).payload == payload
 
 
-def test_scripts_lost_inside_a_batch_are_sent_again(
-    client: Producer, database: redis.Redis
+def test_scripts_lost_in_the_middle_of_a_batch_are_sent_again(
+    proxy: Proxy, connect: Callable[..., Producer], database: redis.Redis
 ) -> None:
-    # The flush falls between the first chunk and the second, while tasks are prepared.
-    def tasks() -> list[Task]:
-        return [Task("t", task_id=str(i)) for i in range(3 * CHUNK_TASKS)]
+    calls: list[bytes] = []
 
-    client.ping()
+    def flush_before_the_second_call(data: bytes) -> None:
+        if b"EVALSHA" in data:
+            calls.append(data)
+            if len(calls) == 2:
+                database.script_flush()
+
+    client = connect(proxy.url)
+    client.enqueue(Task("warm"), task_id="first")
+    proxy.on_request = flush_before_the_second_call
+
+    results = client.enqueue_many(Task("t", task_id=str(i)) for i in range(3 * CHUNK_TASKS))
+
+    assert len(calls) == 3
+    assert all(result.ok for result in results)
+    assert pending(database) == ["first", *(str(i) for i in range(3 * CHUNK_TASKS))]
+
+
+def test_a_batch_needs_no_script_loaded_before(client: Producer, database: redis.Redis) -> None:
     database.script_flush()
 
-    results = client.enqueue_many(tasks())
-    database.script_flush()
-    again = client.enqueue_many(Task("t", task_id=f"{i}+") for i in range(10))
+    results = client.enqueue_many([Task("t")])
 
-    assert all(result.ok for result in results + again)
-    assert database.llen("asynq:{default}:pending") == 3 * CHUNK_TASKS + 10
+    assert results[0].ok

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Literal, Self
 
@@ -22,6 +23,8 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._cut: tuple[Literal["request", "reply"], bytes] | None = None
+        #: Called with what a client sends, before Redis gets it.
+        self.on_request: Callable[[bytes], None] = lambda data: None
         #: Set once a connection has been cut.
         self.has_cut = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -89,6 +92,7 @@ class Proxy:
                     self._cut = None
                 else:
                     cut = None
+            self.on_request(data)
             if cut and cut[0] == "request":
                 self.has_cut.set()
                 break

@@ -40,8 +40,11 @@ while a < #ARGV do
     elseif state == "scheduled" then
       placed = redis.pcall("ZADD", KEYS[2], score, id)
     else
-      placed = redis.pcall("SADD", KEYS[3], group)
-      if type(placed) ~= "table" then placed = redis.pcall("ZADD", group_key, score, id) end
+      placed = redis.pcall("ZADD", group_key, score, id)
+      if type(placed) ~= "table" then
+        placed = redis.pcall("SADD", KEYS[3], group)
+        if type(placed) == "table" then redis.call("ZREM", group_key, id) end
+      end
     end
     if type(placed) == "table" then
       if stored == 0 and string.sub(placed.err, 1, 9) ~= "WRONGTYPE" then return placed end

@@ -29,7 +29,7 @@ type cronQuery struct {
 }
 
 type cronAnswer struct {
-	Next    []string `json:"next,omitempty"` // RFC 3339, or "zero" for never, then last
+	Next    []string `json:"next,omitempty"` // RFC 3339 in UTC, or "zero" for never, then last
 	Error   string   `json:"error,omitempty"`
 	Panic   string   `json:"panic,omitempty"`
 	Timeout bool     `json:"timeout,omitempty"`
@@ -51,6 +51,36 @@ func init() {
 		}
 		return answers, nil
 	})
+	handle("/cron/changes", offsetChanges)
+}
+
+type changesQuery struct {
+	Zone     string `json:"zone"`
+	From, To int64  // Unix seconds
+}
+
+// offsetChanges lists the offset of a zone at From and its changes up to To,
+// as pairs of Unix seconds and offset; null for a zone that is not known.
+func offsetChanges(queries []changesQuery) (any, error) {
+	answers := make([][][2]int64, len(queries))
+	for i, query := range queries {
+		zone, err := time.LoadLocation(query.Zone)
+		if err != nil {
+			continue
+		}
+		at := time.Unix(query.From, 0).In(zone)
+		for {
+			_, offset := at.Zone()
+			last := len(answers[i]) - 1
+			if last < 0 || answers[i][last][1] != int64(offset) {
+				answers[i] = append(answers[i], [2]int64{at.Unix(), int64(offset)})
+			}
+			if _, at = at.ZoneBounds(); at.IsZero() || at.Unix() > query.To {
+				break
+			}
+		}
+	}
+	return answers, nil
 }
 
 // askCronChild returns the answers to the first queries, up to all of them or
@@ -142,7 +172,8 @@ func (q cronQuery) answer() (answer cronAnswer) {
 			answer.Next = append(answer.Next, "zero")
 			break
 		}
-		answer.Next = append(answer.Next, at.Format(time.RFC3339Nano))
+		// In UTC, as RFC 3339 has no place for the seconds of an old zone's offset.
+		answer.Next = append(answer.Next, at.UTC().Format(time.RFC3339Nano))
 	}
 	return answer
 }

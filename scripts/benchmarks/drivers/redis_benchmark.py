@@ -54,9 +54,11 @@ def script(n: int, connections: int = 1, pipeline: int = 1, size: int = 1) -> fl
     command += ["-c", str(connections), "-P", str(pipeline), "-n", str(n // size)]
     command += ["EVALSHA", ENQUEUE.sha, str(len(keys)), *keys, "1700000000000000000", *task * size]
     done = subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    # The columns: test, rps and six latencies. The test is the command, bytes and all.
-    calls_per_second = float(done.stdout.rsplit(b'","', 7)[1])
-    return n / size / calls_per_second
+    # A line of columns: test, which is the command, bytes and all; rps; latencies.
+    told = re.search(rb'","([\d.]+)"(?:,"[\d.]+")*\s*\Z', done.stdout)
+    if told is None:
+        raise RuntimeError(f"redis-benchmark: {done.stderr!r}, {done.stdout[-200:]!r}")
+    return n / size / float(told[1])
 
 
 told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
