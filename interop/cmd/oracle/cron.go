@@ -75,9 +75,14 @@ func offsetChanges(queries []changesQuery) (any, error) {
 			if last < 0 || answers[i][last][1] != int64(offset) {
 				answers[i] = append(answers[i], [2]int64{at.Unix(), int64(offset)})
 			}
-			if _, at = at.ZoneBounds(); at.IsZero() || at.Unix() > query.To {
+			_, end := at.ZoneBounds()
+			if end.IsZero() || end.Unix() > query.To {
 				break
 			}
+			if !end.After(at) { // on the last day of a leap year, far in the future
+				end = at.Add(time.Hour)
+			}
+			at = end
 		}
 	}
 	return answers, nil

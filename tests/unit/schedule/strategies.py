@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from zoneinfo import available_timezones
 
 from hypothesis import strategies as st
@@ -33,19 +33,16 @@ zones = st.sampled_from(ODD_ZONES) | st.sampled_from(ZONES)
 def changes(zone: str) -> tuple[int, ...]:
     """The instants at which a zone changes its offset, from `FIRST` on."""
     spans = takewhile(lambda span: span.start < LAST, load_zone(zone).spans(FIRST))
-    return tuple(span.start for span in spans)[1:]
+    return tuple(b.start for a, b in pairwise(spans) if a.offset != b.offset)
 
 
 @st.composite
 def instants(draw: st.DrawFn, zone: str) -> int:
     """Unix seconds."""
-    if changes(zone) and draw(st.booleans()):
+    if changes(zone) and draw(st.sampled_from([True, False])):
         near = draw(st.sampled_from(changes(zone)))
-        return near + draw(
-            st.integers(-7200, 7200)
-            | st.integers(-120, 120).map(lambda n: n * 900)
-            | st.integers(-40, 40).map(lambda n: n * 86400)
-        )
+        unit, most = draw(st.sampled_from([(1, 7200), (900, 120), (86400, 40)]))
+        return near + unit * draw(st.integers(-most, most))
     return draw(st.integers(FIRST, LAST))
 
 
