@@ -1,11 +1,10 @@
-"""How Go reads and prints what is in a spec: white space, integers, quoted text.
-
-Error texts of the Go libraries quote the user's text, so it must be quoted alike.
-"""
+"""How Go reads what is in a spec: white space and integers."""
 
 from __future__ import annotations
 
 import re
+
+from asynq_py.wire.gotext import quote
 
 #: unicode.IsSpace. str.split() would also split at the separators U+001C to U+001F.
 SPACES = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B)))
@@ -13,10 +12,6 @@ SPACES += "\u2028\u2029\u202f\u205f\u3000"
 WORD = re.compile(f"[^{SPACES}]+")
 
 _DIGITS = frozenset("0123456789")
-_ESCAPES = {
-    "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v",
-    '"': '\\"', "\\": "\\\\",
-}  # fmt: skip
 
 
 class AtoiError(ValueError):
@@ -53,31 +48,6 @@ def atoi(text: str) -> int:
 
 
 def _atoi_error(text: str, what: str, position: int) -> AtoiError:
-    return AtoiError(f"strconv.Atoi: parsing {quote(text)}: {what}", position)
-
-
-def quote(text: str) -> str:
-    """Quotes text as strconv.Quote does."""
-    return '"' + "".join(_ESCAPES.get(c) or _escape(c) for c in text) + '"'
-
-
-def _escape(c: str) -> str:
-    code = ord(c)
-    if c.isprintable():
-        return c
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def quote_bytes(text: str) -> str:
-    """Quotes text as package time does in its errors: other than ASCII as bytes."""
-    quoted = []
-    for c in text:
-        if c in '"\\':
-            quoted.append("\\" + c)
-        elif " " <= c < "\x80":
-            quoted.append(c)
-        else:
-            quoted += [f"\\x{byte:02x}" for byte in c.encode("utf-8", "surrogatepass")]
-    return '"' + "".join(quoted) + '"'
+    # Go sees bytes: a lone surrogate is three of them that are no UTF-8.
+    seen = text.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape")
+    return AtoiError(f"strconv.Atoi: parsing {quote(seen)}: {what}", position)

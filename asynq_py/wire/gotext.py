@@ -132,7 +132,7 @@ _UNITS: Final = {
     "h": _HOUR,
 }
 
-_DURATION_TERM: Final = re.compile(r"([0-9]*)(?:\.([0-9]*))?([^.0-9]*)")
+_DURATION_TERM: Final = re.compile(r"([0-9]*)(?:(\.)([0-9]*))?([^.0-9]*)", re.DOTALL)
 
 
 def duration(nanoseconds: int) -> str:
@@ -169,6 +169,14 @@ def _decimal(number: int, places: int) -> str:
     return f"{whole}.{fraction:0{places}d}".rstrip("0").rstrip(".")
 
 
+class DurationError(ValueError):
+    """Text is no Go duration; ``position`` is the index of the first wrong character."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
+
+
 def parse_duration(text: str) -> int:
     """Reads Go's ``time.ParseDuration`` form: "1h30m", "-1.5s", "+2us", "0".
 
@@ -176,59 +184,66 @@ def parse_duration(text: str) -> int:
         Nanoseconds. What is smaller is cut off, with the same float arithmetic as in Go.
 
     Raises:
-        ValueError: With Go's text: invalid, missing unit or unknown unit.
+        DurationError: With Go's text: invalid, missing unit or unknown unit.
     """
     invalid = f"time: invalid duration {_time_quote(text)}"
-    negative = text.startswith("-")
-    terms = text[1:] if text.startswith(("-", "+")) else text
-    if terms == "0":
+    position = 1 if text[:1] in ("+", "-") else 0
+    negative = text[:1] == "-"
+    if text[position:] == "0":
         return 0
-    if not terms:
-        raise ValueError(invalid)
-    total = at = 0
-    while at < len(terms):
-        match = _DURATION_TERM.match(terms, at)
-        if match is None or not (match[1] or match[2]):
-            raise ValueError(invalid)
-        digits, fraction, unit = match.groups()
-        whole = _whole_number(digits)
-        if whole > _INT64:
-            raise ValueError(invalid)
-        if not unit:
-            raise ValueError(f"time: missing unit in duration {_time_quote(text)}")
-        if unit not in _UNITS:
-            raise ValueError(
-                f"time: unknown unit {_time_quote(unit)} in duration {_time_quote(text)}"
-            )
-        term = whole * _UNITS[unit]
-        if term > _INT64:
-            raise ValueError(invalid)
-        total += term + _fraction(fraction or "", _UNITS[unit])
+    if position == len(text):
+        raise DurationError(invalid, position)
+    total = 0
+    while position < len(text):
+        position, length = _duration_term(text, position, invalid)
+        total = (total + length) % (1 << 64)  # Go adds in 64 bits and does not notice a carry
         if total > _INT64:
-            raise ValueError(invalid)
-        at = match.end()
+            raise DurationError(invalid, position)
     if negative:
         return -total
     if total == _INT64:
-        raise ValueError(invalid)
+        raise DurationError(invalid, 0)
     return total
 
 
-def _whole_number(digits: str) -> int:
-    """Gives the number; for one of too many digits some number beyond 64 bits."""
-    significant = digits.lstrip("0")
-    return int(significant or "0") if len(significant) <= 20 else _INT64 + 1
+def _duration_term(text: str, start: int, invalid: str) -> tuple[int, int]:
+    """Reads one number with its unit; returns where the next starts, and nanoseconds."""
+    match = _DURATION_TERM.match(text, start)
+    if match is None or not (match[1] or match[2]):
+        raise DurationError(invalid, start)
+    digits = match[1].lstrip("0")
+    whole = int(digits or "0") if len(digits) < 20 else _INT64 + 1
+    if whole > _INT64 or not (match[1] or match[3]):
+        raise DurationError(invalid, start)
+    if not match[4]:
+        missing = f"time: missing unit in duration {_time_quote(text)}"
+        raise DurationError(missing, match.end())
+    unit = _UNITS.get(match[4])
+    if unit is None:
+        unknown = f"time: unknown unit {_time_quote(match[4])} in duration {_time_quote(text)}"
+        raise DurationError(unknown, match.start(4))
+    if whole > _INT64 // unit:
+        raise DurationError(invalid, start)
+    fraction, scale = _fraction(match[3] or "")
+    # In floating point and in this order, as in Go.
+    length = whole * unit + (int(float(fraction) * (float(unit) / scale)) if fraction else 0)
+    if length > _INT64:
+        raise DurationError(invalid, start)
+    return match.end(), length
 
 
-def _fraction(digits: str, unit: int) -> int:
-    """Gives nanoseconds for the digits behind the point: as many as fit into 63 bits count."""
+def _fraction(digits: str) -> tuple[int, float]:
+    """Returns digits behind a point as a number and the power of ten to divide by.
+
+    Digits that no longer fit into 63 bits are ignored, as in Go.
+    """
     number, scale = 0, 1.0
     for digit in digits:
-        if number * 10 + int(digit) > _INT64:
+        if number > (_INT64 - 1) // 10 or number * 10 + int(digit) > _INT64:
             break
         number = number * 10 + int(digit)
         scale *= 10
-    return int(number * (unit / scale)) if number else 0
+    return number, scale
 
 
 def _time_quote(text: str) -> str:

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynq_py.schedule import parse_schedule
-from asynq_py.schedule.every import parse_duration
-from asynq_py.schedule.problem import Problem
+from asynq_py.wire.gotext import DurationError, parse_duration
 
 UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9}
 UNITS |= {"m": 60 * 10**9, "h": 3600 * 10**9}
@@ -59,9 +58,9 @@ def test_durations_of_go(text: str, nanoseconds: int) -> None:
 def test_a_wrong_duration_is_refused_in_the_words_of_go(
     text: str, error: str, position: int
 ) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(DurationError) as caught:
         parse_duration(text)
-    assert caught.value.text == f"time: {error}"
+    assert caught.value.args[0] == f"time: {error}"
     assert caught.value.position == position
 
 
