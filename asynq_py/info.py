@@ -58,14 +58,17 @@ class TaskInfo:
 
     @property
     def id(self) -> str:
+        """Unique in its queue."""
         return self._message.id
 
     @property
     def queue(self) -> str:
+        """The queue's name."""
         return self._message.queue
 
     @property
     def type(self) -> str:
+        """What to do."""
         return self._message.type
 
     @property
@@ -85,6 +88,7 @@ class TaskInfo:
 
     @property
     def max_retry(self) -> int:
+        """How often a failed task is tried again at most."""
         return self._message.retry
 
     @property
@@ -99,6 +103,7 @@ class TaskInfo:
 
     @property
     def last_failed_at(self) -> datetime | None:
+        """When it failed last."""
         return _moment(self._message.last_failed_at)
 
     @property
@@ -108,6 +113,7 @@ class TaskInfo:
 
     @property
     def deadline(self) -> datetime | None:
+        """When it must be done."""
         return _moment(self._message.deadline)
 
     @property
@@ -127,6 +133,7 @@ class TaskInfo:
 
     @property
     def completed_at(self) -> datetime | None:
+        """When it succeeded."""
         return _moment(self._message.completed_at)
 
     @property

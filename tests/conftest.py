@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import redis
 from hypothesis import HealthCheck, settings
 
-from asynq_py.testing.redis_server import RedisServer, RedisStartError, bundled_redis_server
+from asynq_py.testing.redis_server import (
+    RedisServer,
+    RedisStartError,
+    bundled_redis_server,
+    free_port,
+)
 from tests.support.proxy import Proxy
 from tests.support.worlds import WORLDS, Producer, World, close_producer, open_producer
 
@@ -131,3 +136,39 @@ def proxy(server: RedisServer) -> Iterator[Proxy]:
     """A proxy before the shared server that can cut connections."""
     with Proxy(server.port) as proxy:
         yield proxy
+
+
+class Cluster(NamedTuple):
+    """A cluster of one server, which is reached through a proxy."""
+
+    server: RedisServer
+    proxy: Proxy
+
+    @property
+    def url(self) -> str:
+        return f"redis-cluster://127.0.0.1:{self.proxy.port}"
+
+
+@pytest.fixture(scope="session")
+def session_cluster(redis_binary: str) -> Iterator[Cluster]:
+    """One cluster for all tests, since it takes two seconds to find itself."""
+    port = free_port()
+    with (
+        Proxy(port) as proxy,
+        RedisServer(
+            binary=redis_binary,
+            port=port,
+            cluster_enabled=True,
+            cluster_announce_ip="127.0.0.1",
+            cluster_announce_port=proxy.port,
+        ) as server,
+    ):
+        server.claim_all_slots()
+        yield Cluster(server, proxy)
+
+
+@pytest.fixture
+def cluster(session_cluster: Cluster) -> Cluster:
+    """The shared cluster, emptied."""
+    session_cluster.server.command("FLUSHALL")
+    return session_cluster

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import redis.asyncio as redis
@@ -61,12 +62,16 @@ class _Pooled:
     async def send(self, exchange: Exchange) -> list[Reply]:
         commands, meanwhile = exchange
         sent = False
+        cancellations = _cancellations()
         connection: RedisConnection | None = None
         try:
             connection = await self._pool.get_connection()
             packed = pack(commands)
             sent = True
             await connection.send_packed_command(packed, check_health=False)
+            if _cancellations() > cancellations:
+                # redis-py sends by asyncio.wait_for, which loses it now and then before 3.12.
+                raise asyncio.CancelledError
             if meanwhile is not None:
                 meanwhile()
             replies = [await _read(connection) for _ in commands]
@@ -118,6 +123,11 @@ class _Cluster:
             await self._client.aclose()
 
 
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0
+
+
 async def _read(connection: RedisConnection) -> Reply:
     try:
         return cast(Reply, await connection.read_response())
@@ -135,7 +145,8 @@ def _transport(argument: AsyncRedisArgument) -> AsyncTransport:
     once = Retry(NoBackoff(), 0)
     if config.kind == "cluster":
         nodes = [ClusterNode(*address) for address in config.addresses]
-        return _Cluster(redis.RedisCluster(startup_nodes=nodes, **settings(config)), owned=True)
+        cluster = redis.RedisCluster(startup_nodes=nodes, retry=once, **settings(config))
+        return _Cluster(cluster, owned=True)
     if config.kind == "sentinel":
         sentinel = Sentinel(config.addresses, sentinel_kwargs=settings(config, to_sentinel=True))
         client = sentinel.master_for(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from redis import exceptions
 
 from asynq_py.broker.op import Commands
@@ -11,12 +13,14 @@ from asynq_py.errors import BrokerError, RejectedError, UnavailableError
 _BUSY = frozenset({"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN"})
 #: This server is not (or no longer) the one to talk to: connect anew, resolve anew.
 _WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
+#: What Redis before 7 puts before an error that a script met.
+_IN_SCRIPT = re.compile(r"^@user_script: ?\d+: -?")
 
 
 def refusal(error: exceptions.RedisError, what: str) -> RejectedError | UnavailableError:
     """An error that Redis answered; it changed nothing."""
-    code = getattr(error, "status_code", None) or str(error).split(" ", 1)[0]
-    text = str(error)
+    text = _IN_SCRIPT.sub("", str(error))
+    code = getattr(error, "status_code", None) or text.split(" ", 1)[0]
     if not text.startswith(code):
         text = f"{code} {text}"
     if code in _BUSY:

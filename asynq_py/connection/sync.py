@@ -180,7 +180,8 @@ def _transport(argument: RedisArgument) -> Transport:
     try:
         if config.kind == "cluster":
             nodes = [redis.cluster.ClusterNode(*address) for address in config.addresses]
-            return _Cluster(redis.RedisCluster(startup_nodes=nodes, **settings(config)), owned=True)
+            cluster = redis.RedisCluster(startup_nodes=nodes, retry=once, **settings(config))
+            return _Cluster(cluster, owned=True)
         if config.kind == "sentinel":
             sentinel = Sentinel(
                 config.addresses,

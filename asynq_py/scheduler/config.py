@@ -64,8 +64,10 @@ class SchedulerConfig:
 
     @property
     def shutdown_timeout_s(self) -> float:
+        """``shutdown_timeout`` in seconds."""
         return duration_ns("shutdown_timeout", self.shutdown_timeout) / NANOSECONDS
 
     @property
     def heartbeat_interval_s(self) -> float:
+        """``heartbeat_interval`` in seconds."""
         return duration_ns("heartbeat_interval", self.heartbeat_interval) / NANOSECONDS

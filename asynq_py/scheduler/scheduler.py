@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 #: The longest sleep of the ticker, seconds: a clock that was set is noticed within.
 MAX_SLEEP_S = 5.0
+#: How long ``stop`` waits at least for its entries to be taken back, seconds.
+TAKE_BACK_S = 0.5
 
 
 class _State(Enum):
@@ -237,7 +239,10 @@ class Scheduler:
         for thread in (sender, publisher):
             thread.join(max(0.0, deadline - time.monotonic()))
         lost = self._sender.abandon() if sender.is_alive() else []
-        self._take_back()
+        # On a thread of its own, since Redis may take longer than there is time.
+        closer = threading.Thread(target=self._take_back, daemon=True)
+        closer.start()
+        closer.join(max(TAKE_BACK_S, deadline - time.monotonic()))
         self._connection.close()
         with self._lock:
             self._state = _State.STOPPED

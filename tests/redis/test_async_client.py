@@ -112,9 +112,7 @@ def test_a_call_cancelled_after_it_was_sent_is_stored_and_harms_no_other(
 def test_close_lets_what_is_on_its_way_arrive(server: RedisServer, database: redis.Redis) -> None:
     async def main() -> None:
         client = AsyncClient(server.url)
-        calls = [
-            asyncio.create_task(client.enqueue(Task("t"), task_id=str(i))) for i in range(10)
-        ]
+        calls = [asyncio.create_task(client.enqueue(Task("t"), task_id=str(i))) for i in range(10)]
         await asyncio.sleep(0)  # all have asked
         await client.close()
         await asyncio.gather(*calls)

@@ -14,6 +14,7 @@ import redis.asyncio
 
 from asynq_py import AsyncClient, Client, ConfigError, RedisConfig, Task
 from asynq_py.testing.redis_server import RedisServer
+from tests.conftest import Cluster
 from tests.support.database import pending
 from tests.support.worlds import Producer
 
@@ -48,10 +49,10 @@ def test_a_redis_config_leads_to_its_server(
     assert pending(database) == ["a"]
 
 
-def test_a_cluster_takes_tasks_of_all_queues(start_server: StartServer, connect: Connect) -> None:
-    server = start_server(cluster_enabled=True)
-    server.claim_all_slots()
-    client = connect(f"redis-cluster://{server.address}")
+def test_a_cluster_takes_tasks_of_all_queues(
+    cluster: Cluster, connect: Connect, connect_raw: Callable[..., redis.Redis]
+) -> None:
+    client = connect(cluster.url)
 
     client.enqueue(Task("t"), task_id="a", unique=1000)
     results = client.enqueue_many(
@@ -60,10 +61,10 @@ def test_a_cluster_takes_tasks_of_all_queues(start_server: StartServer, connect:
     client.ping()
 
     assert all(result.ok for result in results)
-    with redis.Redis(port=server.port) as raw:
-        assert raw.scard("asynq:queues") == 11
-        assert pending(raw) == ["a"]
-        assert raw.zscore("asynq:{q3}:g:g", "3") is not None
+    raw = connect_raw(cluster.server)
+    assert raw.scard("asynq:queues") == 11
+    assert pending(raw) == ["a"]
+    assert raw.zscore("asynq:{q3}:g:g", "3") is not None
 
 
 @pytest.mark.parametrize("where", [None, 6379, b"redis://localhost", object()])
@@ -72,15 +73,15 @@ def test_another_thing_than_a_place_is_refused(connect: Connect, where: object) 
         connect(where)
 
 
-def test_nothing_is_connected_before_it_is_needed(server: RedisServer, connect: Connect) -> None:
-    before = server.command("INFO", "clients").count(b"\r\n")
-    clients = int(server.command("INFO", "stats").split(b"total_connections_received:")[1].split()[0])
+def test_nothing_is_connected_before_it_is_needed(
+    connect: Connect, server: RedisServer, database: redis.Redis
+) -> None:
+    database.ping()
+    before = database.info("stats")["total_connections_received"]
 
     connect(server.url)
 
-    after = int(server.command("INFO", "stats").split(b"total_connections_received:")[1].split()[0])
-    assert before > 0
-    assert after == clients + 1  # this question's own
+    assert database.info("stats")["total_connections_received"] == before
 
 
 # -- ready clients --
@@ -139,11 +140,8 @@ def test_a_ready_client_of_the_other_world_is_refused(server: RedisServer) -> No
         AsyncClient(blocking)  # type: ignore[arg-type]
 
 
-def test_a_ready_cluster_client_is_used_and_stays_open(start_server: StartServer) -> None:
-    server = start_server(cluster_enabled=True)
-    server.claim_all_slots()
-
-    with redis.RedisCluster(host="127.0.0.1", port=server.port) as ready:
+def test_a_ready_cluster_client_is_used_and_stays_open(cluster: Cluster) -> None:
+    with redis.RedisCluster(host="127.0.0.1", port=cluster.proxy.port) as ready:
         with Client(ready) as client:
             client.enqueue(Task("t"), task_id="a")
 
@@ -188,20 +186,23 @@ from asynq_py import Client, Task
 client = Client(sys.argv[1])
 client.enqueue(Task("t"), task_id="before")
 child = os.fork()
-if child == 0:
-    client.enqueue(Task("t"), task_id="child")
-    client.close()
+name = "parent" if child else "child"
+for number in range(100):
+    client.enqueue(Task("t"), task_id=f"{name}-{number}")
+client.close()
+if not child:
     os._exit(0)
 _, status = os.waitpid(child, 0)
-client.enqueue(Task("t"), task_id="parent")
-client.close()
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def test_a_forked_child_enqueues_and_the_parent_goes_on(
+def test_after_a_fork_both_processes_go_on_with_connections_of_their_own(
     server: RedisServer, database: redis.Redis
 ) -> None:
+    database.ping()
+    before = database.info("stats")["total_connections_received"]
+
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", FORKING, server.url],
         capture_output=True,
@@ -211,4 +212,9 @@ def test_a_forked_child_enqueues_and_the_parent_goes_on(
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert pending(database) == ["before", "child", "parent"]
+    assert database.info("stats")["total_connections_received"] == before + 2
+    stored = pending(database)
+    assert stored[0] == "before"
+    for name in ("parent", "child"):
+        own = [task_id for task_id in stored if task_id.startswith(name)]
+        assert own == [f"{name}-{number}" for number in range(100)]

@@ -234,8 +234,7 @@ def test_a_key_of_a_wrong_type_refuses_the_task_and_no_lock_or_hash_stays(
         client.enqueue(Task("t"), task_id="a", unique=1000, **options)
 
     assert (caught.value.code, caught.value.written) == ("WRONGTYPE", False)
-    assert database.exists("asynq:{default}:t:a", LOCK) == 0
-    assert database.get(broken) == b"a string"
+    assert content(database) == {"asynq:queues": {b"default"}, broken: b"a string"}
 
 
 def test_a_group_that_refuses_is_not_listed(client: Producer, database: redis.Redis) -> None:

@@ -339,7 +339,9 @@ def test_a_refused_chunk_does_not_stop_the_others() -> None:
     drafts = [draft("a", "q1"), draft("b", "q2")]
     refused = RejectedError("OOM full", code="OOM")
 
-    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known("q1", "q2")), [[refused], [[1]]])
+    played = replay(
+        enqueue_all(drafts, now_ns=NOW, announced=known("q1", "q2")), [[refused], [[1]]]
+    )
 
     assert played.result == [refused, None]
 

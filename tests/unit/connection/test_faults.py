@@ -18,6 +18,8 @@ from asynq_py.connection.faults import failure, is_wrong_server, name, refusal
         (exceptions.ReadOnlyError("You can't write", status_code="READONLY"), "READONLY"),
         (exceptions.NoPermissionError("this user", status_code="NOPERM"), "NOPERM"),
         (exceptions.NoScriptError("No matching script", status_code="NOSCRIPT"), "NOSCRIPT"),
+        (exceptions.ResponseError("@user_script: 31: -OOM not allowed"), "OOM"),
+        (exceptions.ResponseError("@user_script:31: READONLY You"), "READONLY"),
     ],
 )
 def test_an_answered_error_is_a_refusal_that_wrote_nothing(
@@ -78,7 +80,9 @@ def test_a_wrong_password_is_a_refusal() -> None:
         (1, False),
     ],
 )
-def test_only_a_server_of_another_role_calls_for_new_connections(reply: object, wrong: bool) -> None:
+def test_only_a_server_of_another_role_calls_for_new_connections(
+    reply: object, wrong: bool
+) -> None:
     assert is_wrong_server(reply) is wrong
 
 

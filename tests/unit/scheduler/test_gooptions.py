@@ -61,4 +61,3 @@ def test_every_option_has_a_form() -> None:
 
 def test_no_options_are_no_strings() -> None:
     assert option_strings({}) == []
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -133,8 +134,8 @@ def test_fields_that_we_do_not_know_are_kept(
 
 @given(st.dictionaries(strategies.texts, strategies.texts, min_size=2, max_size=6), st.randoms())
 def test_headers_are_written_in_one_order_whatever_the_order_given(
-    headers: dict[str, str], random: Any
-) -> None:  # noqa: ANN401
+    headers: dict[str, str], random: Random
+) -> None:
     shuffled = list(headers.items())
     random.shuffle(shuffled)
 

@@ -1,0 +1,37 @@
+"""Fixtures of the redis floor alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from asynq_py import Scheduler, SchedulerConfig
+from asynq_py.testing.redis_server import RedisServer
+from tests.support.keyevents import KeyEvents
+
+
+@pytest.fixture
+def key_events(database: redis.Redis) -> Iterator[KeyEvents]:
+    """What happens to keys of the shared server."""
+    events = KeyEvents(database)
+    yield events
+    events.close()
+    database.config_set("notify-keyspace-events", "")
+
+
+@pytest.fixture
+def make_scheduler(server: RedisServer) -> Iterator[Callable[..., Scheduler]]:
+    """Makes schedulers on the shared server (or ``url``); they are stopped at the end."""
+    made: list[Scheduler] = []
+
+    def make(url: str = server.url, **config: Any) -> Scheduler:  # noqa: ANN401
+        scheduler = Scheduler(url, SchedulerConfig(**config))
+        made.append(scheduler)
+        return scheduler
+
+    yield make
+    for scheduler in made:
+        scheduler.stop()
