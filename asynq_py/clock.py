@@ -9,6 +9,9 @@ from typing import Protocol
 NANOSECONDS = 1_000_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: The first and the last moment that Python has a datetime for.
+FIRST = datetime.min.replace(tzinfo=UTC)
+LAST = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -56,9 +59,18 @@ def ceil_s(ns: int) -> int:
 
 def from_unix_ns(ns: int) -> datetime:
     """The aware datetime (UTC, microseconds, rounded down) of Unix nanoseconds."""
-    return _EPOCH + timedelta(microseconds=ns // 1000)
+    try:
+        return _EPOCH + timedelta(microseconds=ns // 1000)
+    except OverflowError:
+        return LAST if ns > 0 else FIRST
 
 
 def from_unix_s(seconds: int) -> datetime:
-    """The aware datetime (UTC) of Unix seconds."""
-    return _EPOCH + timedelta(seconds=seconds)
+    """The aware datetime (UTC) of Unix seconds.
+
+    Go stores moments that Python has no datetime for; they become the last or the first one.
+    """
+    try:
+        return _EPOCH + timedelta(seconds=seconds)
+    except OverflowError:
+        return LAST if seconds > 0 else FIRST

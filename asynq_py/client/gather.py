@@ -84,4 +84,6 @@ class Gatherer:
                 stored.set_result(None)
             else:
                 # One error may have befallen many; each raises its own.
-                stored.set_exception(copy(outcome))
+                own = copy(outcome)
+                own.__cause__ = outcome.__cause__
+                stored.set_exception(own)

@@ -28,7 +28,8 @@ class Client:
         clock: Tells the time; the machine's own by default.
 
     Raises:
-        ConfigError: It is not clear where Redis is. Nothing is connected yet.
+        ConfigError: It is not clear where Redis is. Nothing is connected yet, except to a
+            cluster, which is asked for its nodes.
     """
 
     def __init__(

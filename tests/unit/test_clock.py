@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynq_py.clock import (
+    FIRST,
+    LAST,
     NANOSECONDS,
     SYSTEM_CLOCK,
     FixedClock,
@@ -64,3 +66,14 @@ def test_a_fixed_clock_stands_still_until_it_is_moved() -> None:
     assert clock.now_ns() == 500_001_000
     clock.advance(-0.5)
     assert clock.now_ns() == 1_000
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(10**15, LAST), (-(10**15), FIRST), (2**63 - 1, LAST)],
+)
+def test_moments_that_python_does_not_have_become_the_last_or_first_one(
+    seconds: int, expected: datetime
+) -> None:
+    assert from_unix_s(seconds) == expected
+    assert from_unix_ns(seconds * NANOSECONDS) == expected
