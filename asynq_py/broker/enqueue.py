@@ -65,7 +65,9 @@ def enqueue(draft: Draft, *, now_ns: int, announced: Announced) -> Op[None]:
 
     Redis: lua/enqueue.lua, one hash slot; SADD asynq:queues before it, now and then.
     """
-    (outcome,) = yield from _store(_Chunk.of([draft], now_ns), now_ns, announced)
+    drafts = [draft]
+    command = _command(draft.message.queue, drafts, now_ns)
+    (outcome,) = yield from _store(drafts, command, now_ns, announced)
     if outcome is not None:
         raise outcome
 
@@ -89,7 +91,8 @@ def enqueue_all(drafts: Iterable[Draft], *, now_ns: int, announced: Announced) -
         else:
             try:
                 results = yield from _store(
-                    chunk,
+                    chunk.drafts,
+                    chunk.command,
                     now_ns,
                     announced,
                     meanwhile=lambda: following.append(next(chunks, None)),
@@ -110,47 +113,43 @@ class _Chunk(NamedTuple):
     drafts: list[Draft]
     command: Command
 
-    @classmethod
-    def of(cls, drafts: list[Draft], now_ns: int, indices: list[int] | None = None) -> _Chunk:
-        command = _command(drafts[0].message.queue, drafts, now_ns)
-        return cls([0] if indices is None else indices, drafts, command)
-
 
 def _chunks(drafts: Iterable[Draft], now_ns: int) -> Iterator[_Chunk]:
     """The tasks by queue, in pieces that are not too many and not too large."""
-    open_chunks: dict[str, tuple[list[int], list[Draft]]] = {}
+    filling: dict[str, tuple[list[int], list[Draft]]] = {}
     sizes: dict[str, int] = {}
     for index, draft in enumerate(drafts):
-        queue = draft.message.queue
-        chunk = open_chunks.get(queue)
-        if chunk is None:
-            chunk = open_chunks[queue] = ([], [])
+        message = draft.message
+        queue = message.queue
+        if queue not in filling:
+            filling[queue] = ([], [])
             sizes[queue] = 0
-        chunk[0].append(index)
-        chunk[1].append(draft)
-        sizes[queue] += len(draft.message.payload)
-        if len(chunk[0]) >= CHUNK_TASKS or sizes[queue] >= CHUNK_BYTES:
-            del open_chunks[queue]
-            yield _Chunk.of(chunk[1], now_ns, chunk[0])
-    for indices, members in open_chunks.values():
-        yield _Chunk.of(members, now_ns, indices)
+        indices, members = filling[queue]
+        indices.append(index)
+        members.append(draft)
+        sizes[queue] += len(message.payload)
+        if len(members) >= CHUNK_TASKS or sizes[queue] >= CHUNK_BYTES:
+            del filling[queue]
+            yield _Chunk(indices, members, _command(queue, members, now_ns))
+    for queue, (indices, members) in filling.items():
+        yield _Chunk(indices, members, _command(queue, members, now_ns))
 
 
 def _store(
-    chunk: _Chunk,
+    drafts: list[Draft],
+    command: Command,
     now_ns: int,
     announced: Announced,
     *,
     meanwhile: Callable[[], None] | None = None,
 ) -> Op[list[Outcome]]:
-    """Stores a chunk, and now and then announces its queue."""
-    queue = chunk.drafts[0].message.queue
-    announce: Command = ("SADD", QUEUES, queue)
+    """Stores tasks of one queue by one command, and now and then announces the queue."""
+    queue = drafts[0].message.queue
     last = announced.get(queue)
     if last is None:
         # As in Go: a queue that cannot be announced gets no tasks.
         try:
-            yield from call(*announce)
+            yield from call("SADD", QUEUES, queue)
         except BrokerError as error:
             error.written = False
             raise
@@ -158,14 +157,14 @@ def _store(
     if not 0 <= now_ns - last < ANNOUNCE_EVERY_NS:
         # Somebody may have removed the queue meanwhile; Go would never list it again.
         announced.pop(queue, None)
-        reply, stored = yield Exchange([announce, chunk.command], meanwhile)
+        reply, stored = yield Exchange([("SADD", QUEUES, queue), command], meanwhile)
         if not isinstance(reply, AsynqError):
             announced[queue] = now_ns
     else:
-        (stored,) = yield Exchange([chunk.command], meanwhile)
+        (stored,) = yield Exchange([command], meanwhile)
     if is_unknown_script(stored):
-        (stored,) = yield Exchange([whole(ENQUEUE, chunk.command)])
-    return _outcomes(chunk.drafts, checked(stored))
+        (stored,) = yield Exchange([whole(ENQUEUE, command)])
+    return _outcomes(drafts, checked(stored))
 
 
 def _outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
@@ -179,18 +178,21 @@ def _outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
 
 
 def _command(queue: str, drafts: Sequence[Draft], now_ns: int) -> Command:
-    keys = [pending_key(queue), scheduled_key(queue), groups_key(queue)]
+    keys = [pending_key(queue)]
     args: list[Arg] = [now_ns]
     prefix = task_prefix(queue)
     for message, state, at_s, lock_ttl_s in drafts:
-        group = message.group_key if state is TaskState.AGGREGATING else ""
         task_id = message.id
         keys.append(prefix + task_id)
+        args += (state, lock_ttl_s, task_id, encode(message))
         if lock_ttl_s:
             keys.append(message.unique_key)
-        if group:
-            keys.append(group_key(queue, group))
-        args += (task_id, encode(message), state, at_s or "", lock_ttl_s or "", group)
+        if state is TaskState.SCHEDULED:
+            keys.append(scheduled_key(queue))
+            args.append(at_s)
+        elif state is TaskState.AGGREGATING:
+            keys += (group_key(queue, message.group_key), groups_key(queue))
+            args += (at_s, message.group_key)
     return ENQUEUE.cached(keys, args)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from asynq_py.broker.enqueue import Draft, Outcome
-from asynq_py.client.prepare import prepare, task_info
+from asynq_py.client.prepare import new_task_ids, prepare, task_info
 from asynq_py.errors import ConfigError
 from asynq_py.info import EnqueueResult
 from asynq_py.options import Normalized
@@ -32,13 +32,15 @@ class Batch:
 
     def drafts(self) -> Iterator[Draft]:
         """Prepares the tasks one by one; one that can never work is left out."""
-        for index, task in enumerate(self._tasks):
+        ids = new_task_ids(len(self._tasks))
+        for index, (task, task_id) in enumerate(zip(self._tasks, ids, strict=True)):
             try:
                 draft = prepare(
                     task,
                     self._options,
                     now_ns=self._now_ns,
                     max_payload_size=self._max_payload_size,
+                    task_id=task_id,
                 )
             except ConfigError as error:
                 self._refused[index] = error

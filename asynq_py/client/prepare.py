@@ -6,7 +6,7 @@ Source: asynq v0.26.0, client.go.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from asynq_py.broker.enqueue import Draft
 from asynq_py.clock import NANOSECONDS, ceil_s
@@ -23,6 +23,9 @@ from asynq_py.task import Task
 from asynq_py.wire.keys import unique_key
 from asynq_py.wire.message import TaskMessage, TaskState
 
+#: A hexadecimal digit with its two upper bits set to 10, as RFC 9562 asks for.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
 
 def prepare(
     task: Task,
@@ -31,6 +34,7 @@ def prepare(
     now_ns: int,
     max_payload_size: int | None,
     headers: Mapping[str, str] | None = None,
+    task_id: str | None = None,
 ) -> Draft:
     """What is to be stored for a task enqueued now.
 
@@ -40,6 +44,7 @@ def prepare(
         now_ns: Unix nanoseconds.
         max_payload_size: The most bytes a payload may have, None for no limit.
         headers: More headers, which win over the task's own.
+        task_id: For a task whose options name none; a random one by default.
 
     Raises:
         ConfigError: It is no task, or its payload is too large.
@@ -52,11 +57,11 @@ def prepare(
             f"the payload of {task.type!r} has {len(payload)} bytes;"
             f" max_payload_size allows {max_payload_size}"
         )
-    option = merge(task._options, options)
+    option = merge(task._options, options) if options else task._options
     message = TaskMessage(
         type=task._type,
         payload=payload or b"",
-        id=option.get("task_id") or new_task_id(),
+        id=option.get("task_id") or task_id or new_task_id(),
         queue=option.get("queue", DEFAULT_QUEUE),
         retry=option.get("max_retry", DEFAULT_MAX_RETRY),
         timeout=DEFAULT_TIMEOUT_S,
@@ -114,9 +119,18 @@ def task_info(draft: Draft, now_ns: int) -> TaskInfo:
 
 def new_task_id() -> str:
     """A random UUID (version 4) in its usual form; a third of the time of str(uuid4())."""
-    digits = os.urandom(16).hex()
-    variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+    (task_id,) = new_task_ids(1)
+    return task_id
+
+
+def new_task_ids(count: int) -> Iterator[str]:
+    """Random UUIDs (version 4), drawn from the system at once."""
+    digits = os.urandom(16 * count).hex()
+    for i in range(0, 32 * count, 32):
+        yield (
+            f"{digits[i : i + 8]}-{digits[i + 8 : i + 12]}-4{digits[i + 13 : i + 16]}"
+            f"-{_VARIANT[digits[i + 16]]}{digits[i + 17 : i + 20]}-{digits[i + 20 : i + 32]}"
+        )
 
 
 def check_limit(max_payload_size: int | None) -> int | None:

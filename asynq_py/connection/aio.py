@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import redis.asyncio as redis
+from hiredis import ProtocolError, ReplyError
 from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.connection import AbstractConnection as RedisConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -15,7 +14,8 @@ from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from asynq_py.broker.op import Exchange, Op, Reply, run_async
 from asynq_py.connection.config import RedisConfig
-from asynq_py.connection.faults import failure, is_wrong_server, name, refusal
+from asynq_py.connection.faults import failure, is_wrong_server, name, refusal, text_of
+from asynq_py.connection.line import AsyncLine
 from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
 from asynq_py.errors import ConfigError
 
@@ -58,46 +58,62 @@ class _Pooled:
         self._client = client
         self._owned = owned
         self._pool = client.connection_pool
+        self._idle: list[AsyncLine] = []
 
     async def send(self, exchange: Exchange) -> list[Reply]:
         commands, meanwhile = exchange
         sent = False
-        cancellations = _cancellations()
-        connection: RedisConnection | None = None
+        line: AsyncLine | None = None
         try:
-            connection = await self._pool.get_connection()
-            packed = pack(commands)
+            line = await self._acquire()
+            data = pack(commands)
             sent = True
-            await connection.send_packed_command(packed, check_health=False)
-            if _cancellations() > cancellations:
-                # redis-py sends by asyncio.wait_for, which loses it now and then before 3.12.
-                raise asyncio.CancelledError
+            await line.write(data)
             if meanwhile is not None:
                 meanwhile()
-            replies = [await _read(connection) for _ in commands]
-        except (RedisError, OSError) as error:
-            await self._discard(connection)
+            replies = await line.read(len(commands))
+        except (RedisError, OSError, ProtocolError) as error:
+            await self._discard(line)
             raise failure(error, name(commands), sent=sent) from error
         except BaseException:
-            # Cancelled halfway: what comes next on this connection is not ours to read.
-            await self._discard(connection)
+            # Cancelled halfway: what comes next on this line is not ours to read.
+            await self._discard(line)
             raise
-        await self._pool.release(connection)
+        await self._release(line)
         for index, reply in enumerate(replies):
-            if isinstance(reply, RedisError):
-                replies[index] = fault = refusal(reply, name(commands))
+            if isinstance(reply, ReplyError):
+                replies[index] = fault = refusal(str(reply), name(commands))
                 if is_wrong_server(fault):
-                    await self._pool.disconnect(inuse_connections=False)
+                    await self._discard_idle()
         return replies
 
     async def close(self) -> None:
+        await self._discard_idle()
         if self._owned:
             await self._client.aclose()
 
-    async def _discard(self, connection: RedisConnection | None) -> None:
-        if connection is not None:
-            await connection.disconnect(nowait=True)
-            await self._pool.release(connection)
+    async def _acquire(self) -> AsyncLine:
+        while self._idle:
+            line = self._idle.pop()
+            if not line.is_broken():
+                return line
+            await self._discard(line)
+        return AsyncLine(await self._pool.get_connection())
+
+    async def _release(self, line: AsyncLine) -> None:
+        if self._owned:
+            self._idle.append(line)
+        else:
+            await self._pool.release(line.connection)
+
+    async def _discard(self, line: AsyncLine | None) -> None:
+        if line is not None:
+            await line.connection.disconnect(nowait=True)
+            await self._pool.release(line.connection)
+
+    async def _discard_idle(self) -> None:
+        while self._idle:
+            await self._discard(self._idle.pop())
 
 
 class _Cluster:
@@ -113,7 +129,7 @@ class _Cluster:
             try:
                 replies.append(await cast(Any, self._client).execute_command(*command))
             except ResponseError as error:
-                replies.append(refusal(error, name([command])))
+                replies.append(refusal(text_of(error), name([command])))
             except (RedisError, RedisClusterException, OSError) as error:
                 raise failure(error, name([command]), sent=True) from error
         return replies
@@ -121,18 +137,6 @@ class _Cluster:
     async def close(self) -> None:
         if self._owned:
             await self._client.aclose()
-
-
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return task.cancelling() if task else 0
-
-
-async def _read(connection: RedisConnection) -> Reply:
-    try:
-        return cast(Reply, await connection.read_response())
-    except ResponseError as error:
-        return error
 
 
 def _transport(argument: AsyncRedisArgument) -> AsyncTransport:

@@ -17,15 +17,20 @@ _WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
 _IN_SCRIPT = re.compile(r"^@user_script: ?\d+: -?")
 
 
-def refusal(error: exceptions.RedisError, what: str) -> RejectedError | UnavailableError:
-    """An error that Redis answered; it changed nothing."""
-    text = _IN_SCRIPT.sub("", str(error))
-    code = getattr(error, "status_code", None) or text.split(" ", 1)[0]
-    if not text.startswith(code):
-        text = f"{code} {text}"
+def refusal(text: str, what: str) -> RejectedError | UnavailableError:
+    """An error that Redis answered, code first; it changed nothing."""
+    text = _IN_SCRIPT.sub("", text)
+    code = text.split(" ", 1)[0]
     if code in _BUSY:
         return UnavailableError(f"{what}: {text}", written=False)
     return RejectedError(f"{what}: {text}", code=code)
+
+
+def text_of(error: exceptions.RedisError) -> str:
+    """What Redis answered, code first; redis-py takes the code off."""
+    text = str(error)
+    code = getattr(error, "status_code", None) or ""
+    return text if text.startswith(code) else f"{code} {text}"
 
 
 def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
@@ -38,7 +43,7 @@ def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
             Redis acted.
     """
     if isinstance(error, exceptions.AuthenticationError | exceptions.ResponseError):
-        return refusal(error, what)
+        return refusal(text_of(error), what)
     if isinstance(error, exceptions.BusyLoadingError):
         return UnavailableError(f"{what}: LOADING {error}", written=False)
     written = None if sent else False

@@ -58,6 +58,8 @@ def settings(config: RedisConfig, *, to_sentinel: bool = False) -> dict[str, Any
     return kwargs
 
 
-def pack(commands: Commands) -> list[bytes]:
+def pack(commands: Commands) -> bytes:
     """Commands as they go over the network; redis-py's own packing takes twice the time."""
-    return [hiredis.pack_command(cast(Any, command)) for command in commands]
+    if len(commands) == 1:
+        return cast(bytes, hiredis.pack_command(cast(Any, commands[0])))
+    return b"".join([hiredis.pack_command(cast(Any, command)) for command in commands])

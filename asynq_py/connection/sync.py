@@ -12,15 +12,16 @@ from collections import deque
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import redis
+from hiredis import ProtocolError, ReplyError
 from redis.backoff import NoBackoff
-from redis.connection import Connection as RedisConnection
 from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from asynq_py.broker.op import Exchange, Op, Reply, run
 from asynq_py.connection.config import RedisConfig
-from asynq_py.connection.faults import failure, is_wrong_server, name, refusal
+from asynq_py.connection.faults import failure, is_wrong_server, name, refusal, text_of
+from asynq_py.connection.line import Line
 from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
 from asynq_py.errors import BrokerError, ConfigError
 
@@ -67,76 +68,73 @@ class _Pooled:
         self._client = client
         self._owned = owned
         self._pool = client.connection_pool
-        self._idle: deque[RedisConnection] = deque()
+        self._idle: deque[Line] = deque()
         self._pid = os.getpid()
 
     def send(self, exchange: Exchange) -> list[Reply]:
         commands, meanwhile = exchange
         sent = False
-        connection = None
+        line = None
         try:
-            connection = self._acquire()
-            packed = pack(commands)
+            line = self._acquire()
+            data = pack(commands)
             sent = True
-            connection.send_packed_command(packed, check_health=False)
+            line.write(data)
             if meanwhile is not None:
                 meanwhile()
-            replies = [_read(connection) for _ in commands]
-        except (RedisError, OSError) as error:
-            if connection is not None:
-                connection.disconnect()
-                self._pool.release(connection)
+            replies = line.read(len(commands))
+        except (RedisError, OSError, ProtocolError) as error:
+            self._discard(line)
             raise failure(error, name(commands), sent=sent) from error
         except BaseException:
-            # Interrupted halfway: what comes next on this connection is not ours to read.
-            if connection is not None:
-                connection.disconnect()
-                self._pool.release(connection)
+            # Interrupted halfway: what comes next on this line is not ours to read.
+            self._discard(line)
             raise
-        self._release(connection)
+        self._release(line)
         for index, reply in enumerate(replies):
-            if isinstance(reply, RedisError):
-                replies[index] = fault = refusal(reply, name(commands))
+            if isinstance(reply, ReplyError):
+                replies[index] = fault = refusal(str(reply), name(commands))
                 if is_wrong_server(fault):
-                    self._drop_idle()
+                    self._discard_idle()
         return replies
 
     def close(self) -> None:
-        self._drop_idle()
+        self._discard_idle()
         if self._owned:
             self._client.close()
 
-    def _acquire(self) -> RedisConnection:
+    def _acquire(self) -> Line:
         if self._pid != os.getpid():
             # A fork: the parent's sockets are not ours. redis-py's pool sees it by itself.
             self._pid = os.getpid()
             self._idle = deque()
-        while self._owned:
+        while self._idle:
             try:
-                connection = self._idle.pop()
+                line = self._idle.pop()
             except IndexError:
                 break
-            try:
-                # Readable before anything was asked: the server closed it meanwhile.
-                if not connection.can_read():
-                    return connection
-            except RedisError:
-                pass
-            connection.disconnect()
-            self._pool.release(connection)
-        return self._pool.get_connection()
+            if not line.is_broken():
+                return line
+            self._discard(line)
+        return Line(self._pool.get_connection())
 
-    def _release(self, connection: RedisConnection) -> None:
+    def _release(self, line: Line) -> None:
         if self._owned:
-            self._idle.append(connection)
+            self._idle.append(line)
         else:
-            self._pool.release(connection)
+            self._pool.release(line.connection)
 
-    def _drop_idle(self) -> None:
+    def _discard(self, line: Line | None) -> None:
+        if line is not None:
+            line.connection.disconnect()
+            self._pool.release(line.connection)
+
+    def _discard_idle(self) -> None:
         while self._idle:
-            connection = self._idle.pop()
-            connection.disconnect()
-            self._pool.release(connection)
+            try:
+                self._discard(self._idle.pop())
+            except IndexError:
+                return
 
 
 class _Cluster:
@@ -152,7 +150,7 @@ class _Cluster:
             try:
                 replies.append(cast(Any, self._client).execute_command(*command))
             except ResponseError as error:
-                replies.append(refusal(error, name([command])))
+                replies.append(refusal(text_of(error), name([command])))
             except (RedisError, redis.RedisClusterException, OSError) as error:
                 raise failure(error, name([command]), sent=True) from error
         return replies
@@ -160,13 +158,6 @@ class _Cluster:
     def close(self) -> None:
         if self._owned:
             self._client.close()
-
-
-def _read(connection: RedisConnection) -> Reply:
-    try:
-        return cast(Reply, connection.read_response())
-    except ResponseError as error:
-        return error
 
 
 def _transport(argument: RedisArgument) -> Transport:

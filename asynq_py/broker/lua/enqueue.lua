@@ -1,14 +1,13 @@
 -- enqueue: stores tasks in one queue, one after another, each unless its lock or its ID is taken.
 --
 -- KEYS[1]   pending key    list of task IDs, newest on the left
--- KEYS[2]   scheduled key  sorted set of task IDs, score: when to run, unix seconds
--- KEYS[3]   groups key     set of the names of groups with tasks
--- KEYS[4+]  for each task: task key, hash asynq:{queue}:t:<id>; then, if it has a lock,
---           the lock's key, string; then, if it joins a group, the group's key, sorted set
+-- KEYS[2+]  for each task: task key, hash asynq:{queue}:t:<id>; then, if it has a lock, the
+--           lock's key, string; then, unless it is pending, where it waits: the scheduled key
+--           or its group's key, sorted set; then, if it is aggregating, the groups key, set
 -- ARGV[1]   now            unix time, nanoseconds
--- ARGV[2+]  for each task: task ID; message (bytes, protobuf TaskMessage); state ("pending",
---           "scheduled" or "aggregating"); score (unix seconds, "" if pending);
---           lock TTL (seconds, "" for no lock); group name ("" for none)
+-- ARGV[2+]  for each task: state ("pending", "scheduled" or "aggregating"); lock TTL (seconds,
+--           0 for no lock); task ID; message (bytes, protobuf TaskMessage); then, unless it is
+--           pending, its score (unix seconds); then, if it is aggregating, its group's name
 --
 -- Returns   a list, for each task: 1 stored | 0 the ID is taken | -1 the lock is held | text of
 --           the error Redis gave. What is not stored left nothing behind, no lock either.
@@ -16,16 +15,21 @@
 -- Source    asynq v0.26.0, rdb: Enqueue, EnqueueUnique, Schedule, ScheduleUnique, AddToGroup,
 --           AddToGroupUnique (which leave the lock behind when the ID is taken)
 local results, stored = {}, 0
-local k, a = 4, 2
+local k, a = 2, 2
 
 while a < #ARGV do
-  local id, message, state = ARGV[a], ARGV[a + 1], ARGV[a + 2]
-  local score, ttl, group = ARGV[a + 3], ARGV[a + 4], ARGV[a + 5]
-  a = a + 6
-  local task, lock, group_key = KEYS[k], nil, nil
-  k = k + 1
-  if ttl ~= "" then lock = KEYS[k]; k = k + 1 end
-  if group ~= "" then group_key = KEYS[k]; k = k + 1 end
+  local task, state, ttl, id, message = KEYS[k], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+  k, a = k + 1, a + 4
+  local lock, place, groups, score, group
+  if ttl ~= "0" then lock = KEYS[k]; k = k + 1 end
+  if state ~= "pending" then
+    place, score = KEYS[k], ARGV[a]
+    k, a = k + 1, a + 1
+    if state == "aggregating" then
+      groups, group = KEYS[k], ARGV[a]
+      k, a = k + 1, a + 1
+    end
+  end
 
   local result = 1
   if lock and redis.call("EXISTS", lock) == 1 then
@@ -37,13 +41,11 @@ while a < #ARGV do
     local placed
     if state == "pending" then
       placed = redis.pcall("LPUSH", KEYS[1], id)
-    elseif state == "scheduled" then
-      placed = redis.pcall("ZADD", KEYS[2], score, id)
     else
-      placed = redis.pcall("ZADD", group_key, score, id)
-      if type(placed) ~= "table" then
-        placed = redis.pcall("SADD", KEYS[3], group)
-        if type(placed) == "table" then redis.call("ZREM", group_key, id) end
+      placed = redis.pcall("ZADD", place, score, id)
+      if group and type(placed) ~= "table" then
+        placed = redis.pcall("SADD", groups, group)
+        if type(placed) == "table" then redis.call("ZREM", place, id) end
       end
     end
     if type(placed) == "table" then
@@ -56,10 +58,10 @@ while a < #ARGV do
       else
         redis.call("HSET", task, "msg", message, "state", state)
       end
-      if group_key then redis.call("HSET", task, "group", group) end
+      if group then redis.call("HSET", task, "group", group) end
       if lock then
         redis.call("SET", lock, id, "EX", ttl)
-        if not group_key then redis.call("HSET", task, "unique_key", lock) end
+        if not group then redis.call("HSET", task, "unique_key", lock) end
       end
     end
   end

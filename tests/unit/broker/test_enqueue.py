@@ -56,8 +56,13 @@ def stored(commands: list[Command]) -> list[Any]:
 def ids(command: Command) -> list[str]:
     """The IDs of the tasks in one script call."""
     assert command[0] in ("EVALSHA", "EVAL")
-    args = command[3 + int(command[2]) :]
-    return [str(task_id) for task_id in args[1::6]]
+    args = list(command[3 + int(command[2]) + 1 :])
+    found = []
+    while args:
+        state, _, task_id, _ = args[:4]
+        found.append(str(task_id))
+        del args[: {"pending": 4, "scheduled": 5, "aggregating": 6}[str(state)]]
+    return found
 
 
 def test_a_pending_task_is_sent_in_the_scripts_form() -> None:
@@ -71,18 +76,14 @@ def test_a_pending_task_is_sent_in_the_scripts_form() -> None:
             (
                 "EVALSHA",
                 ENQUEUE.sha,
-                4,
+                2,
                 "asynq:{default}:pending",
-                "asynq:{default}:scheduled",
-                "asynq:{default}:groups",
                 "asynq:{default}:t:a",
                 NOW,
+                "pending",
+                0,
                 "a",
                 encode(one.message),
-                "pending",
-                "",
-                "",
-                "",
             )
         ]
     ]
@@ -106,23 +107,29 @@ def test_locks_and_groups_add_their_keys_in_the_order_of_the_tasks() -> None:
     played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [[[1] * 4]])
 
     ((command,),) = played.sent
-    assert command[2] == 11
-    assert list(command[6:14]) == [
+    assert command[2] == 13
+    assert list(command[3:16]) == [
+        "asynq:{default}:pending",
         "asynq:{default}:t:a",
         lock,
+        "asynq:{default}:scheduled",
         "asynq:{default}:t:b",
         "asynq:{default}:g:g",
+        "asynq:{default}:groups",
         "asynq:{default}:t:c",
+        "asynq:{default}:scheduled",
         "asynq:{default}:t:d",
         lock,
         "asynq:{default}:g:g",
+        "asynq:{default}:groups",
     ]
-    args = command[3 + 11 :]
-    assert [args[1 + 6 * i + 2 : 1 + 6 * i + 6] for i in range(4)] == [
-        ("scheduled", 99, 60, ""),
-        ("aggregating", 98, "", "g"),
-        ("scheduled", 97, "", ""),
-        ("aggregating", 96, 50, "g"),
+    messages = [encode(draft.message) for draft in drafts]
+    assert list(command[16:]) == [
+        NOW,
+        *("scheduled", 60, "a", messages[0], 99),
+        *("aggregating", 0, "b", messages[1], 98, "g"),
+        *("scheduled", 0, "c", messages[2], 97),
+        *("aggregating", 50, "d", messages[3], 96, "g"),
     ]
 
 
