@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from asynq_py.clock import from_unix_ns, from_unix_s
 from asynq_py.errors import AsynqError
-from asynq_py.wire.message import TaskMessage, TaskState
+from asynq_py.wire.message import TaskMessage, TaskState, decode
 
 _FIELDS = (
     "id",
@@ -33,28 +33,35 @@ _FIELDS = (
 
 
 class TaskInfo:
-    """A task as it stood in Redis at one moment; a view of its message, read-only.
+    """A task as it stood in Redis at one moment; a view of its encoded message, read-only.
 
     Times are aware (UTC) or None where there is none; ``timeout`` and ``retention`` are
     None where they are not set.
     """
 
-    __slots__ = ("_is_orphaned", "_message", "_next_process_ns", "_result", "_state")
+    __slots__ = ("_data", "_decoded", "_is_orphaned", "_next_process_ns", "_result", "_state")
 
     def __init__(
         self,
-        message: TaskMessage,
+        data: bytes,
         state: TaskState,
-        *,
         next_process_ns: int = 0,
         result: bytes | None = None,
         is_orphaned: bool = False,
     ) -> None:
-        self._message = message
+        # Decoded when somebody looks: most producers never do.
+        self._data = data
+        self._decoded: TaskMessage | None = None
         self._state = state
         self._next_process_ns = next_process_ns
         self._result = result
         self._is_orphaned = is_orphaned
+
+    @property
+    def _message(self) -> TaskMessage:
+        if self._decoded is None:
+            self._decoded = decode(self._data)
+        return self._decoded
 
     @property
     def id(self) -> str:
@@ -162,9 +169,8 @@ class TaskInfo:
         return f"TaskInfo({shown})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        message = self._message.SerializeToString()
         view = (self._state, self._next_process_ns, self._result, self._is_orphaned)
-        return _restore, (message, *view)
+        return TaskInfo, (self._data, *view)
 
 
 class EnqueueResult(NamedTuple):
@@ -177,18 +183,6 @@ class EnqueueResult(NamedTuple):
     def ok(self) -> bool:
         """Whether the task was stored."""
         return self.error is None
-
-
-def _restore(
-    data: bytes, state: TaskState, next_process_ns: int, result: bytes | None, is_orphaned: bool
-) -> TaskInfo:
-    return TaskInfo(
-        TaskMessage.FromString(data),
-        state,
-        next_process_ns=next_process_ns,
-        result=result,
-        is_orphaned=is_orphaned,
-    )
 
 
 def _moment(seconds: int) -> datetime | None:

@@ -28,7 +28,7 @@ from asynq_py.wire.keys import (
     scheduled_key,
     task_prefix,
 )
-from asynq_py.wire.message import TaskMessage, TaskState, encode
+from asynq_py.wire.message import TaskMessage, TaskState, decode
 
 #: How long a queue's entry in asynq:queues is believed to last.
 ANNOUNCE_EVERY_NS = 30 * NANOSECONDS
@@ -42,17 +42,32 @@ Outcome: TypeAlias = AsynqError | None
 #: When this process last announced a queue, Unix nanoseconds by name.
 Announced: TypeAlias = dict[str, int]
 
+# Looking a member up in its enum takes as long as the rest of a line.
+_PENDING = TaskState.PENDING
+_SCHEDULED = TaskState.SCHEDULED
+
 
 class Draft(NamedTuple):
     """A task on its way into its queue."""
 
-    message: TaskMessage
+    queue: str
+    task_id: str
+    #: The encoded TaskMessage.
+    data: bytes
     #: PENDING, SCHEDULED or AGGREGATING.
     state: TaskState
     #: When to run (SCHEDULED) or when it joins the group (AGGREGATING); Unix seconds.
     at_s: int = 0
-    #: Life of the uniqueness lock named by the message, seconds; 0 for no lock.
+    #: The group it joins, if AGGREGATING.
+    group: str = ""
+    #: The key of the uniqueness lock, "" for none, and the lock's life in seconds.
+    lock: str = ""
     lock_ttl_s: int = 0
+
+    @property
+    def message(self) -> TaskMessage:
+        """What ``data`` says, decoded."""
+        return decode(self.data)
 
 
 def enqueue(draft: Draft, *, now_ns: int, announced: Announced) -> Op[None]:
@@ -66,7 +81,7 @@ def enqueue(draft: Draft, *, now_ns: int, announced: Announced) -> Op[None]:
     Redis: lua/enqueue.lua, one hash slot; SADD asynq:queues before it, now and then.
     """
     drafts = [draft]
-    command = _command(draft.message.queue, drafts, now_ns)
+    command = _command(draft.queue, drafts, now_ns)
     (outcome,) = yield from _store(drafts, command, now_ns, announced)
     if outcome is not None:
         raise outcome
@@ -119,15 +134,14 @@ def _chunks(drafts: Iterable[Draft], now_ns: int) -> Iterator[_Chunk]:
     filling: dict[str, tuple[list[int], list[Draft]]] = {}
     sizes: dict[str, int] = {}
     for index, draft in enumerate(drafts):
-        message = draft.message
-        queue = message.queue
+        queue = draft.queue
         if queue not in filling:
             filling[queue] = ([], [])
             sizes[queue] = 0
         indices, members = filling[queue]
         indices.append(index)
         members.append(draft)
-        sizes[queue] += len(message.payload)
+        sizes[queue] += len(draft.data)
         if len(members) >= CHUNK_TASKS or sizes[queue] >= CHUNK_BYTES:
             del filling[queue]
             yield _Chunk(indices, members, _command(queue, members, now_ns))
@@ -144,7 +158,7 @@ def _store(
     meanwhile: Callable[[], None] | None = None,
 ) -> Op[list[Outcome]]:
     """Stores tasks of one queue by one command, and now and then announces the queue."""
-    queue = drafts[0].message.queue
+    queue = drafts[0].queue
     last = announced.get(queue)
     if last is None:
         # As in Go: a queue that cannot be announced gets no tasks.
@@ -181,18 +195,19 @@ def _command(queue: str, drafts: Sequence[Draft], now_ns: int) -> Command:
     keys = [pending_key(queue)]
     args: list[Arg] = [now_ns]
     prefix = task_prefix(queue)
-    for message, state, at_s, lock_ttl_s in drafts:
-        task_id = message.id
+    for _, task_id, data, state, at_s, group, lock, lock_ttl_s in drafts:
         keys.append(prefix + task_id)
-        args += (state, lock_ttl_s, task_id, encode(message))
-        if lock_ttl_s:
-            keys.append(message.unique_key)
-        if state is TaskState.SCHEDULED:
+        args += (state, lock_ttl_s or "0", task_id, data)
+        if lock:
+            keys.append(lock)
+        if state is _PENDING:
+            continue
+        if state is _SCHEDULED:
             keys.append(scheduled_key(queue))
             args.append(at_s)
-        elif state is TaskState.AGGREGATING:
-            keys += (group_key(queue, message.group_key), groups_key(queue))
-            args += (at_s, message.group_key)
+        else:
+            keys += (group_key(queue, group), groups_key(queue))
+            args += (at_s, group)
     return ENQUEUE.cached(keys, args)
 
 
@@ -203,21 +218,20 @@ def _not_sent(draft: Draft) -> UnavailableError:
 
 
 def _what(draft: Draft) -> str:
-    return f'enqueue "{draft.message.id}" on "{draft.message.queue}"'
+    return f'enqueue "{draft.task_id}" on "{draft.queue}"'
 
 
 def _refusal(draft: Draft, code: object) -> AsynqError:
-    message = draft.message
     match code:
         case 0:
             return TaskIDConflictError(
-                f"{_what(draft)}: the ID is taken", queue=message.queue, task_id=message.id
+                f"{_what(draft)}: the ID is taken", queue=draft.queue, task_id=draft.task_id
             )
         case -1:
             return DuplicateTaskError(
-                f'{_what(draft)}: another task holds the lock "{message.unique_key}"',
-                queue=message.queue,
-                task_id=message.id,
+                f'{_what(draft)}: another task holds the lock "{draft.lock}"',
+                queue=draft.queue,
+                task_id=draft.task_id,
             )
         case bytes():
             text = code.decode("utf-8", "replace")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 
 from asynq_py.broker.enqueue import Draft
 from asynq_py.clock import NANOSECONDS, ceil_s
@@ -21,10 +22,17 @@ from asynq_py.options import (
 )
 from asynq_py.task import Task
 from asynq_py.wire.keys import unique_key
-from asynq_py.wire.message import TaskMessage, TaskState
+from asynq_py.wire.message import TaskState, encode_new
 
-#: A hexadecimal digit with its two upper bits set to 10, as RFC 9562 asks for.
-_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+#: Bytes 6 and 8 of a UUID, with the upper bits that RFC 9562 asks for.
+_VERSION_4 = bytes(byte & 0x0F | 0x40 for byte in range(256))
+_VARIANT = bytes(byte & 0x3F | 0x80 for byte in range(256))
+#: The groups of digits of a UUID.
+_GROUPS = itemgetter(slice(8), slice(8, 12), slice(12, 16), slice(16, 20), slice(20, 32))
+# Looking a member up in its enum takes as long as the rest of a line.
+_PENDING = TaskState.PENDING
+_SCHEDULED = TaskState.SCHEDULED
+_AGGREGATING = TaskState.AGGREGATING
 
 
 def prepare(
@@ -58,35 +66,37 @@ def prepare(
             f" max_payload_size allows {max_payload_size}"
         )
     option = merge(task._options, options) if options else task._options
-    message = TaskMessage(
-        type=task._type,
-        payload=payload or b"",
-        id=option.get("task_id") or task_id or new_task_id(),
-        queue=option.get("queue", DEFAULT_QUEUE),
-        retry=option.get("max_retry", DEFAULT_MAX_RETRY),
-        timeout=DEFAULT_TIMEOUT_S,
+    task_id = option.get("task_id") or task_id or new_task_id()
+    if headers or task._headers:
+        headers = {**task._headers, **(headers or {})}
+    if option:
+        return _prepare_by(option, task, task_id, headers, now_ns)
+    data = encode_new(
+        task._type,
+        payload or b"",
+        task_id,
+        DEFAULT_QUEUE,
+        DEFAULT_MAX_RETRY,
+        DEFAULT_TIMEOUT_S,
+        headers=headers,
     )
-    if task._headers:
-        message.headers.update(task._headers)
-    if headers:
-        message.headers.update(headers)
-    if not option:
-        return Draft(message, TaskState.PENDING)
-    return _apply(option, message, payload, now_ns)
+    return Draft(DEFAULT_QUEUE, task_id, data, _PENDING)
 
 
-def _apply(option: Normalized, message: TaskMessage, payload: bytes | None, now_ns: int) -> Draft:
-    """The rarer options."""
-    deadline_s = option.get("deadline", 0)
+def _prepare_by(
+    option: Normalized,
+    task: Task,
+    task_id: str,
+    headers: Mapping[str, str] | None,
+    now_ns: int,
+) -> Draft:
+    """The same for a task with options."""
+    queue = option.get("queue", DEFAULT_QUEUE)
     timeout_s = option.get("timeout", 0)
-    if timeout_s or deadline_s:
-        message.timeout = timeout_s
-        message.deadline = deadline_s
-    if retention_s := option.get("retention"):
-        message.retention = retention_s
-    group = option.get("group")
-    if group:
-        message.group_key = group
+    deadline_s = option.get("deadline", 0)
+    if not timeout_s and not deadline_s:
+        timeout_s = DEFAULT_TIMEOUT_S
+    group = option.get("group", "")
 
     process_ns = now_ns
     if (process_in_ns := option.get("process_in")) is not None:
@@ -94,27 +104,40 @@ def _apply(option: Normalized, message: TaskMessage, payload: bytes | None, now_
     elif (process_at_ns := option.get("process_at")) is not None:
         process_ns = process_at_ns
 
-    lock_ttl_s = 0
+    lock, lock_ttl_s = "", 0
     if unique_ns := option.get("unique"):
-        message.unique_key = unique_key(message.queue, message.type, payload)
+        lock = unique_key(queue, task._type, task._payload)
         # The lock of a task that waits outlives its waiting.
         lock_ttl_s = ceil_s(max(0, process_ns - now_ns) + unique_ns)
 
+    data = encode_new(
+        task._type,
+        task._payload or b"",
+        task_id,
+        queue,
+        option.get("max_retry", DEFAULT_MAX_RETRY),
+        timeout_s,
+        deadline=deadline_s,
+        unique_key=lock,
+        retention=option.get("retention", 0),
+        group=group,
+        headers=headers,
+    )
     if process_ns > now_ns:
-        return Draft(message, TaskState.SCHEDULED, ceil_s(process_ns), lock_ttl_s)
+        at_s = ceil_s(process_ns)
+        return Draft(queue, task_id, data, _SCHEDULED, at_s, "", lock, lock_ttl_s)
     if group:
-        return Draft(message, TaskState.AGGREGATING, now_ns // NANOSECONDS, lock_ttl_s)
-    return Draft(message, TaskState.PENDING, 0, lock_ttl_s)
+        at_s = now_ns // NANOSECONDS
+        return Draft(queue, task_id, data, _AGGREGATING, at_s, group, lock, lock_ttl_s)
+    return Draft(queue, task_id, data, _PENDING, 0, "", lock, lock_ttl_s)
 
 
 def task_info(draft: Draft, now_ns: int) -> TaskInfo:
     """What the caller is shown of a task that was stored at ``now_ns``."""
-    next_process_ns = 0
-    if draft.state is TaskState.PENDING:
-        next_process_ns = now_ns
-    elif draft.state is TaskState.SCHEDULED:
-        next_process_ns = draft.at_s * NANOSECONDS
-    return TaskInfo(draft.message, draft.state, next_process_ns=next_process_ns)
+    state = draft.state
+    if state is _PENDING:
+        return TaskInfo(draft.data, state, now_ns)
+    return TaskInfo(draft.data, state, draft.at_s * NANOSECONDS if state is _SCHEDULED else 0)
 
 
 def new_task_id() -> str:
@@ -125,12 +148,12 @@ def new_task_id() -> str:
 
 def new_task_ids(count: int) -> Iterator[str]:
     """Random UUIDs (version 4), drawn from the system at once."""
-    digits = os.urandom(16 * count).hex()
+    drawn = bytearray(os.urandom(16 * count))
+    drawn[6::16] = drawn[6::16].translate(_VERSION_4)
+    drawn[8::16] = drawn[8::16].translate(_VARIANT)
+    digits = drawn.hex()
     for i in range(0, 32 * count, 32):
-        yield (
-            f"{digits[i : i + 8]}-{digits[i + 8 : i + 12]}-4{digits[i + 13 : i + 16]}"
-            f"-{_VARIANT[digits[i + 16]]}{digits[i + 17 : i + 20]}-{digits[i + 20 : i + 32]}"
-        )
+        yield "-".join(_GROUPS(digits[i : i + 32]))
 
 
 def check_limit(max_payload_size: int | None) -> int | None:

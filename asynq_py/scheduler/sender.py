@@ -102,7 +102,7 @@ class Sender:
         for (slot, due_s), draft, outcome in zip(going, drafts, outcomes, strict=True):
             at_ns = self._settle(slot, due_s, draft, outcome)
             if outcome is None:
-                events.append((slot.id, draft.message.id, at_ns))
+                events.append((slot.id, draft.task_id, at_ns))
         if events:
             try:
                 self._connection.run(record_enqueue_events(events))
@@ -122,7 +122,7 @@ class Sender:
             scheduled_at=from_unix_s(due_s),
             enqueued_at=from_unix_ns(now_ns) if outcome is None else None,
             outcome=verdict,
-            task_id=draft.message.id if draft else "",
+            task_id=draft.task_id if draft else "",
             error=outcome,
             lateness=timedelta(microseconds=(now_ns - due_s * NANOSECONDS) // 1000),
         )

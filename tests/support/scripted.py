@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
+from asynq_py.broker.enqueue import Draft
 from asynq_py.broker.op import Command, Exchange, Op, Reply, run
+from asynq_py.wire.message import TaskMessage, TaskState, encode
 
 T = TypeVar("T")
 #: The replies of one round trip, what it fails with, or a function that tells.
@@ -54,3 +56,15 @@ def replay(op: Op[T], replies: Sequence[Scripted]) -> Replayed[T]:
         error = raised
     assert not left, f"round trips that were not made: {left}"
     return Replayed(result, error, sent)
+
+
+def draft_of(
+    message: TaskMessage,
+    state: TaskState = TaskState.PENDING,
+    at_s: int = 0,
+    lock_ttl_s: int = 0,
+) -> Draft:
+    """The draft of a message."""
+    group = message.group_key if state is TaskState.AGGREGATING else ""
+    lock = message.unique_key if lock_ttl_s else ""
+    return Draft(message.queue, message.id, encode(message), state, at_s, group, lock, lock_ttl_s)

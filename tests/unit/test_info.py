@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asynq_py import EnqueueResult, TaskIDConflictError, TaskInfo, TaskState
-from asynq_py.wire.message import TaskMessage
+from asynq_py.wire.message import TaskMessage, encode
 from tests.support import strategies
 
 
-def message(**fields: Any) -> TaskMessage:  # noqa: ANN401
-    """A message with the fields every task has."""
-    return TaskMessage(**{"type": "t", "id": "i", "queue": "q", "retry": 25} | fields)
+def message(**fields: Any) -> bytes:  # noqa: ANN401
+    """An encoded message with the fields every task has."""
+    return encode(TaskMessage(**{"type": "t", "id": "i", "queue": "q", "retry": 25} | fields))
 
 
 FULL = message(
@@ -113,7 +113,7 @@ def test_a_pickled_info_is_the_same_info(
     # Times that a datetime can hold; others are refused long before.
     for field in ("deadline", "last_failed_at", "completed_at", "timeout", "retention"):
         setattr(message, field, getattr(message, field) % 2**37)
-    info = TaskInfo(message, state, next_process_ns=7000, result=result, is_orphaned=True)
+    info = TaskInfo(encode(message), state, next_process_ns=7000, result=result, is_orphaned=True)
 
     copied = pickle.loads(pickle.dumps(info))
 

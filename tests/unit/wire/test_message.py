@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from asynq_py import WireError
 from asynq_py.wire.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry, ServerInfo, WorkerInfo
-from asynq_py.wire.message import TaskMessage, decode, encode
+from asynq_py.wire.message import TaskMessage, decode, encode, encode_new
 from tests.support import strategies
 
 VECTORS = Path(__file__).parents[3] / "interop" / "vectors" / "messages.json"
@@ -168,6 +168,32 @@ def test_any_bytes_are_a_message_or_a_wire_error(data: bytes) -> None:
     except WireError:
         return
     assert decode(encode(message)) == message
+
+
+@given(strategies.messages(), st.integers(0, 70_000))
+def test_a_new_message_is_encoded_as_protobuf_encodes_it(message: TaskMessage, length: int) -> None:
+    # What a new task cannot have yet.
+    for field in ("retried", "error_msg", "last_failed_at", "completed_at"):
+        message.ClearField(field)
+    # An ID is never empty, and lengths of one, two and three bytes are to be seen.
+    message.id = message.id or "x"
+    message.payload *= length // max(1, len(message.payload))
+
+    data = encode_new(
+        message.type,
+        message.payload,
+        message.id,
+        message.queue,
+        message.retry,
+        message.timeout,
+        deadline=message.deadline,
+        unique_key=message.unique_key,
+        retention=message.retention,
+        group=message.group_key,
+        headers=dict(message.headers),
+    )
+
+    assert data == encode(message)
 
 
 def _varint(number: int) -> bytes:
