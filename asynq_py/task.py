@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Unpack
 
@@ -12,6 +13,12 @@ from asynq_py.options import EnqueueOptions, Normalized, check_encodable, check_
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 _NO_OPTIONS: Normalized = {}
+
+
+@lru_cache(maxsize=1024)
+def _check_type(type: str) -> str:
+    """A program has few types of task, and makes many tasks of each."""
+    return check_text("type", type)
 
 
 class Task:
@@ -41,7 +48,7 @@ class Task:
         codec: Codec = JSON,
         **options: Unpack[EnqueueOptions],
     ) -> None:
-        self._type = check_text("type", type)
+        self._type = _check_type(type) if type.__class__ is str else check_text("type", type)
         if payload is None or payload.__class__ is bytes:
             self._payload = payload
         elif isinstance(payload, (bytes, bytearray, memoryview)):

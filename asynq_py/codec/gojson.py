@@ -69,7 +69,7 @@ class JSONCodec:
         """
         plain = value
         try:
-            odd = _survey((plain,))
+            odd = (0, 0) if _is_flat(plain) else _survey((plain,))
             if odd is None:
                 plain = to_plain(value, _TARGET)
                 odd = _survey((plain,))
@@ -141,6 +141,21 @@ def _make_writer(*, sort_keys: bool) -> Callable[[object, int], Iterable[str]]:
         False,  # NaN is an error
     )
     return writer
+
+
+#: What needs no look: no floats, and nothing inside.
+_SIMPLE = frozenset((str, int, bool, type(None)))
+
+
+def _is_flat(value: object) -> bool:
+    """Whether a survey would find nothing: quick, for the dicts that most payloads are."""
+    if type(value) is not dict or not _SIMPLE.issuperset(map(type, value.values())):
+        return False
+    try:
+        "".join(value)
+    except TypeError:
+        return False
+    return True
 
 
 def _survey(root: object) -> tuple[int, int] | None:
