@@ -34,7 +34,7 @@ from asynq_py.wire.message import TaskMessage, TaskState, decode
 ANNOUNCE_EVERY_NS = 30 * NANOSECONDS
 #: The most tasks, and about the most bytes, that one script call stores: a few
 #: milliseconds in which Redis serves nobody else.
-CHUNK_TASKS = 125
+CHUNK_TASKS = 100
 CHUNK_BYTES = 1 << 20
 
 #: What became of a task: None (stored), or why not.

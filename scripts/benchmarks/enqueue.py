@@ -17,7 +17,7 @@ LIMIT = "The limit: redis-benchmark running enqueue.lua, no client logic at all"
 
 BATCH = 500
 #: How many tasks asynq_py gives the script at most, see broker/enqueue.py.
-CHUNK = 125
+CHUNK = 100
 PIPELINE = 16
 
 SEQUENTIAL = ("go sequential",)
