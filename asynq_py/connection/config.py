@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Literal, NamedTuple, TypeAlias
+from urllib.parse import parse_qsl, unquote
 
 from asynq_py.errors import ConfigError
 
@@ -13,6 +14,10 @@ Address: TypeAlias = tuple[str, int]
 DEFAULT_PORT = 6379
 DEFAULT_SENTINEL_PORT = 26379
 
+_UNREADABLE = (
+    "the Redis URL cannot be read: write an IPv6 address in brackets, and what is special in a"
+    " user's name or password as %xx"
+)
 _SCHEMES = (
     "redis://",
     "rediss://",
@@ -65,14 +70,7 @@ class RedisConfig:
         Raises:
             ConfigError: What is wrong with the URL; a password in it is not repeated.
         """
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            # Its own message may repeat the password.
-            raise ConfigError(
-                "the Redis URL cannot be read: write an IPv6 address in brackets, and what is"
-                " special in a user's name or password as %xx"
-            ) from None
+        parts = _split(url)
         # A socket's path may have an "@"; elsewhere a password was cut at its "/", "?" or "#".
         may_have_at = "socket" in parts.scheme or parts.scheme == "unix"
         if "@" in parts.path + parts.query + parts.fragment and not (
@@ -133,6 +131,28 @@ class RedisConfig:
         return replace(self, password=password)
 
 
+class _Parts(NamedTuple):
+    scheme: str
+    netloc: str
+    path: str
+    query: str
+    fragment: str
+
+
+_URL = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?", re.DOTALL)
+
+
+def _split(url: str) -> _Parts:
+    """The parts of a URL, by RFC 3986, appendix B.
+
+    Not urlsplit: some releases of Python refuse several hosts with an IPv6 address among them.
+    """
+    match = _URL.fullmatch(url.strip())
+    assert match is not None  # every text matches
+    scheme, *others = (part or "" for part in match.groups())
+    return _Parts(scheme.lower(), *others)
+
+
 def _query(text: str, known: tuple[str, ...]) -> dict[str, str]:
     query = dict(parse_qsl(text, keep_blank_values=True))
     for name in query:
@@ -162,8 +182,12 @@ def _addresses(place: str, default_port: int, *, most: int | None = None) -> tup
 
 def _address(text: str, default_port: int) -> Address:
     if text.startswith("["):  # IPv6
-        host, _, rest = text[1:].partition("]")
+        host, bracket, rest = text[1:].partition("]")
         port = rest.removeprefix(":")
+        if not bracket or (rest and rest == port):
+            raise ConfigError(_UNREADABLE)
+    elif text.count(":") > 1 or "[" in text or "]" in text:
+        raise ConfigError(_UNREADABLE)
     else:
         host, _, port = text.partition(":")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
