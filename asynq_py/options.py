@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import TypeAlias, TypedDict, cast
 
 from asynq_py.clock import NANOSECONDS, ceil_s, unix_ns
@@ -198,6 +197,9 @@ _CHECKS: dict[str, Callable[[str, object], str | int]] = {
 
 
 def _unknown(name: str) -> str:
+    # Rarely needed, and slow to import.
+    from difflib import get_close_matches
+
     near = get_close_matches(name, _CHECKS, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"unknown option {name!r}{hint} (there are {', '.join(_CHECKS)})"

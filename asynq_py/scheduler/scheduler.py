@@ -11,16 +11,15 @@ import logging
 import os
 import queue
 import signal
-import socket
 import threading
 import time
-import uuid
 from enum import Enum
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 from zoneinfo import ZoneInfo
 
 from asynq_py.broker.presence import clear_scheduler_entries, clear_scheduler_history
+from asynq_py.client.prepare import new_task_id
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from asynq_py.errors import (
     AsynqError,
@@ -91,7 +90,7 @@ class Scheduler:
         # A queue, since putting into one is all that a signal handler may safely do.
         self._end_run: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._due: queue.SimpleQueue[Due | None] = queue.SimpleQueue()
-        self._scheduler_id = f"{_hostname()}:{os.getpid()}:{uuid.uuid4()}"
+        self._scheduler_id = f"{_hostname()}:{os.getpid()}:{new_task_id()}"
         self._sender = Sender(
             self._connection, self._config, self._due, self._lock, self._clock, self._log
         )
@@ -148,7 +147,7 @@ class Scheduler:
         # Go's tools know no location beside a spec, but understand one before it.
         shown = spec if zoned else f"CRON_TZ={schedule.location} {spec}"
         slot = Slot(
-            check_text("name", name) if name is not None else str(uuid.uuid4()),
+            check_text("name", name) if name is not None else new_task_id(),
             name,
             shown,
             schedule,
@@ -323,7 +322,4 @@ class Scheduler:
 
 
 def _hostname() -> str:
-    try:
-        return socket.gethostname()
-    except OSError:
-        return "unknown-host"
+    return os.uname().nodename or "unknown-host"
