@@ -72,6 +72,7 @@ def run_demo(seconds: float) -> int:
         console.print(f"Scheduler  {specs}; {seconds:g} s\n", soft_wrap=True)
         with scheduler:
             if worker is None:
+                # Nobody consumes, so there is no event to wait for.
                 time.sleep(seconds)
             else:
                 console.print(_HEADING, style="bold")

@@ -233,5 +233,6 @@ class ContainerRedis:
                 return
             except (OSError, ReplyError) as error:
                 reason = error
+            # A starting server tells nobody when it listens: it must be asked.
             time.sleep(0.003)
         raise RedisStartError(f"redis-server does not answer:\n{self.log}") from reason

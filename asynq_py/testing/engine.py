@@ -131,6 +131,7 @@ class Engine:
         while time.monotonic() < end and self._reaper.poll() is None:
             if _connects(path):
                 return
+            # Nor does podman tell when its socket answers.
             time.sleep(0.01)
         log = (self._folder / "log").read_text(errors="replace")
         raise NoEngineError(f"podman's service does not start:\n{log}")
