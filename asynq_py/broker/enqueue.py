@@ -6,7 +6,7 @@ or never lists again a queue that was removed by someone else, this does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
@@ -18,7 +18,6 @@ from asynq_py.errors import (
     DuplicateTaskError,
     RejectedError,
     TaskIDConflictError,
-    UnavailableError,
 )
 from asynq_py.wire.keys import (
     QUEUES,
@@ -32,11 +31,6 @@ from asynq_py.wire.message import TaskMessage, TaskState, decode
 
 #: How long a queue's entry in asynq:queues is believed to last.
 ANNOUNCE_EVERY_NS = 30 * NANOSECONDS
-#: The most tasks, and about the most bytes, that one script call stores: a few
-#: milliseconds in which Redis serves nobody else.
-CHUNK_TASKS = 100
-CHUNK_BYTES = 1 << 20
-
 #: What became of a task: None (stored), or why not.
 Outcome: TypeAlias = AsynqError | None
 #: When this process last announced a queue, Unix nanoseconds by name.
@@ -81,107 +75,49 @@ def enqueue(draft: Draft, *, now_ns: int, announced: Announced) -> Op[None]:
     Redis: lua/enqueue.lua, one hash slot; SADD asynq:queues before it, now and then.
     """
     drafts = [draft]
-    command = _command(draft.queue, drafts, now_ns)
-    (outcome,) = yield from _store(drafts, command, now_ns, announced)
+    command = command_for(drafts, now_ns)
+    (outcome,) = yield from store(drafts, command, now_ns, announced)
     if outcome is not None:
         raise outcome
 
 
-def enqueue_all(drafts: Iterable[Draft], *, now_ns: int, announced: Announced) -> Op[list[Outcome]]:
-    """Stores many tasks as if one after another; the outcomes are in their order.
-
-    Tasks of one queue keep their order; each goes its own way, so some may be stored and
-    others not. Once the connection is lost nothing more is sent. ``drafts`` is read bit by
-    bit, while Redis works on what was sent before.
-    """
-    outcomes: dict[int, Outcome] = {}
-    lost = False
-    chunks = _chunks(drafts, now_ns)
-    chunk = next(chunks, None)
-    following: list[_Chunk | None] = []
-    while chunk is not None:
-        results: list[Outcome]
-        if lost:
-            results = [_not_sent(draft) for draft in chunk.drafts]
-        else:
-            try:
-                results = yield from _store(
-                    chunk.drafts,
-                    chunk.command,
-                    now_ns,
-                    announced,
-                    meanwhile=lambda: following.append(next(chunks, None)),
-                )
-            except BrokerError as error:
-                lost = isinstance(error, UnavailableError)
-                results = [error] * len(chunk.drafts)
-        outcomes.update(zip(chunk.indices, results, strict=True))
-        chunk = following.pop() if following else next(chunks, None)
-    return [outcomes[index] for index in range(len(outcomes))]
-
-
-class _Chunk(NamedTuple):
-    """Tasks of one queue that go in one script call."""
-
-    #: Where the tasks stand in the whole batch.
-    indices: list[int]
-    drafts: list[Draft]
-    command: Command
-
-
-def _chunks(drafts: Iterable[Draft], now_ns: int) -> Iterator[_Chunk]:
-    """The tasks by queue, in pieces that are not too many and not too large."""
-    filling: dict[str, tuple[list[int], list[Draft]]] = {}
-    sizes: dict[str, int] = {}
-    for index, draft in enumerate(drafts):
-        queue = draft.queue
-        if queue not in filling:
-            filling[queue] = ([], [])
-            sizes[queue] = 0
-        indices, members = filling[queue]
-        indices.append(index)
-        members.append(draft)
-        sizes[queue] += len(draft.data)
-        if len(members) >= CHUNK_TASKS or sizes[queue] >= CHUNK_BYTES:
-            del filling[queue]
-            yield _Chunk(indices, members, _command(queue, members, now_ns))
-    for queue, (indices, members) in filling.items():
-        yield _Chunk(indices, members, _command(queue, members, now_ns))
-
-
-def _store(
-    drafts: list[Draft],
-    command: Command,
-    now_ns: int,
-    announced: Announced,
-    *,
-    meanwhile: Callable[[], None] | None = None,
-) -> Op[list[Outcome]]:
-    """Stores tasks of one queue by one command, and now and then announces the queue."""
-    queue = drafts[0].queue
+def is_announced(queue: str, now_ns: int, announced: Announced) -> bool:
+    """Whether the queue was announced not long ago."""
     last = announced.get(queue)
-    if last is None:
+    return last is not None and 0 <= now_ns - last < ANNOUNCE_EVERY_NS
+
+
+def store(
+    drafts: list[Draft], command: Command, now_ns: int, announced: Announced
+) -> Op[list[Outcome]]:
+    """Stores tasks of one queue by one command, and now and then announces the queue.
+
+    Raises:
+        BrokerError: None of them was stored, or ``written`` is None.
+    """
+    queue = drafts[0].queue
+    if queue not in announced:
         # As in Go: a queue that cannot be announced gets no tasks.
         try:
             yield from call("SADD", QUEUES, queue)
         except BrokerError as error:
             error.written = False
             raise
-        announced[queue] = last = now_ns
-    if not 0 <= now_ns - last < ANNOUNCE_EVERY_NS:
+        announced[queue] = now_ns
+    if not is_announced(queue, now_ns, announced):
         # Somebody may have removed the queue meanwhile; Go would never list it again.
         announced.pop(queue, None)
-        reply, stored = yield Exchange([("SADD", QUEUES, queue), command], meanwhile)
+        reply, stored = yield Exchange([("SADD", QUEUES, queue), command])
         if not isinstance(reply, AsynqError):
             announced[queue] = now_ns
     else:
-        (stored,) = yield Exchange([command], meanwhile)
+        (stored,) = yield Exchange([command])
     if is_unknown_script(stored):
         (stored,) = yield Exchange([whole(ENQUEUE, command)])
-    return _outcomes(drafts, checked(stored))
+    return outcomes(drafts, checked(stored))
 
 
-def _outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
+def outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
     """What became of the tasks of a chunk, from the script's reply."""
     if not isinstance(codes, list) or len(codes) != len(drafts):
         raise BrokerError(f"enqueue.lua answered {codes!r} for {len(drafts)} tasks")
@@ -191,7 +127,9 @@ def _outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
     ]
 
 
-def _command(queue: str, drafts: Sequence[Draft], now_ns: int) -> Command:
+def command_for(drafts: Sequence[Draft], now_ns: int) -> Command:
+    """The script call that stores tasks of one queue."""
+    queue = drafts[0].queue
     keys = [pending_key(queue)]
     args: list[Arg] = [now_ns]
     prefix = task_prefix(queue)
@@ -211,13 +149,8 @@ def _command(queue: str, drafts: Sequence[Draft], now_ns: int) -> Command:
     return ENQUEUE.cached(keys, args)
 
 
-def _not_sent(draft: Draft) -> UnavailableError:
-    return UnavailableError(
-        f"{_what(draft)}: not sent, the connection was lost before", written=False
-    )
-
-
-def _what(draft: Draft) -> str:
+def describe(draft: Draft) -> str:
+    """What is tried, for messages."""
     return f'enqueue "{draft.task_id}" on "{draft.queue}"'
 
 
@@ -225,16 +158,16 @@ def _refusal(draft: Draft, code: object) -> AsynqError:
     match code:
         case 0:
             return TaskIDConflictError(
-                f"{_what(draft)}: the ID is taken", queue=draft.queue, task_id=draft.task_id
+                f"{describe(draft)}: the ID is taken", queue=draft.queue, task_id=draft.task_id
             )
         case -1:
             return DuplicateTaskError(
-                f'{_what(draft)}: another task holds the lock "{draft.lock}"',
+                f'{describe(draft)}: another task holds the lock "{draft.lock}"',
                 queue=draft.queue,
                 task_id=draft.task_id,
             )
         case bytes():
             text = code.decode("utf-8", "replace")
-            return RejectedError(f"{_what(draft)}: {text}", code=text.split(" ", 1)[0])
+            return RejectedError(f"{describe(draft)}: {text}", code=text.split(" ", 1)[0])
         case _:
-            return BrokerError(f"{_what(draft)}: enqueue.lua answered {code!r}")
+            return BrokerError(f"{describe(draft)}: enqueue.lua answered {code!r}")

@@ -2,13 +2,14 @@
 
 An operation yields an :class:`Exchange`, one round trip, and is sent the list of replies
 to its commands, in order; a command that Redis refused has its error in the reply's
-place. A lost connection is raised at the ``yield``. Operations take values, read no
-clock, do no I/O, and so run unchanged under the blocking and the asyncio driver.
+place. Or it yields a :class:`Stream`, whose replies go where it says, and is sent an empty
+list. A lost connection is raised at the ``yield``. Operations take values, read no clock,
+do no I/O, and so run unchanged under the blocking and the asyncio drivers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from asynq_py.errors import RejectedError, UnavailableError
@@ -20,29 +21,47 @@ Commands: TypeAlias = Sequence[Command]
 #: What Redis answered one command: int, bytes, list, None, or the error it refused with.
 Reply: TypeAlias = object
 
+#: The most commands of a stream that wait for their replies at a time.
+WINDOW = 4
+
 
 class Exchange(NamedTuple):
     """Commands that travel together, in one round trip."""
 
     commands: Commands
-    #: Work to do between sending them and waiting for the replies, while Redis works.
-    meanwhile: Callable[[], None] | None = None
+
+    @property
+    def name(self) -> str:
+        """What they are called in messages: "SADD, EVALSHA"."""
+        words = [str(command[0]) for command in self.commands[:3]]
+        return ", ".join(words) + (", ..." if len(self.commands) > 3 else "")
 
 
-Op: TypeAlias = Generator[Exchange, list[Reply], T]
+class Stream(NamedTuple):
+    """Commands that are sent as they are made, while Redis works on those before."""
+
+    #: What they are called in messages.
+    name: str
+    commands: Iterator[Command]
+    #: Called with each reply, in the order of the commands.
+    answered: Callable[[Reply], None]
 
 
-def run(op: Op[T], send: Callable[[Exchange], list[Reply]]) -> T:
+Request: TypeAlias = Exchange | Stream
+Op: TypeAlias = Generator[Request, list[Reply], T]
+
+
+def run(op: Op[T], send: Callable[[Request], list[Reply]]) -> T:
     """Drives an operation to its end; ``send`` blocks."""
     try:
-        exchange = next(op)
+        request = next(op)
         while True:
             try:
-                replies = send(exchange)
+                replies = send(request)
             except Exception as error:
-                exchange = op.throw(error)
+                request = op.throw(error)
             else:
-                exchange = op.send(replies)
+                request = op.send(replies)
     except StopIteration as end:
         result: T = end.value
         return result
@@ -50,22 +69,52 @@ def run(op: Op[T], send: Callable[[Exchange], list[Reply]]) -> T:
         op.close()
 
 
-async def run_async(op: Op[T], send: Callable[[Exchange], Awaitable[list[Reply]]]) -> T:
+async def run_async(op: Op[T], send: Callable[[Request], Awaitable[list[Reply]]]) -> T:
     """As :func:`run`; ``send`` is awaited."""
     try:
-        exchange = next(op)
+        request = next(op)
         while True:
             try:
-                replies = await send(exchange)
+                replies = await send(request)
             except Exception as error:
-                exchange = op.throw(error)
+                request = op.throw(error)
             else:
-                exchange = op.send(replies)
+                request = op.send(replies)
     except StopIteration as end:
         result: T = end.value
         return result
     finally:
         op.close()
+
+
+#: Told the replies, or what went wrong.
+Answered: TypeAlias = Callable[[list[Reply], Exception | None], None]
+
+
+def start(
+    op: Op[T],
+    send: Callable[[Request, Answered], None],
+    done: Callable[[T | None, Exception | None], None],
+) -> None:
+    """As :func:`run`, by callbacks: ``send`` returns at once, ``done`` is told the end.
+
+    What the operation asks for first has been handed to ``send`` when this returns.
+    """
+
+    def advance(step: Callable[[], Request]) -> None:
+        try:
+            request = step()
+        except StopIteration as end:
+            done(end.value, None)
+        except Exception as error:
+            done(None, error)
+        else:
+            send(request, answered)
+
+    def answered(replies: list[Reply], error: Exception | None) -> None:
+        advance(lambda: op.send(replies) if error is None else op.throw(error))
+
+    advance(lambda: next(op))
 
 
 def call(*command: Arg) -> Op[Reply]:

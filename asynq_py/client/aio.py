@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from asynq_py.broker.enqueue import Announced, Draft, Outcome, enqueue_all
-from asynq_py.broker.op import Op, call
+from asynq_py.broker.enqueue import Announced
+from asynq_py.broker.enqueue_all import enqueue_all
+from asynq_py.broker.op import call
 from asynq_py.client.batch import Batch
 from asynq_py.client.prepare import check_limit, prepare, task_info
 from asynq_py.clock import SYSTEM_CLOCK, Clock
@@ -40,7 +41,7 @@ class AsyncClient:
         self._clock = clock
         self._announced: Announced = {}
         self._connection = AsyncConnection(redis)
-        self._gatherer = Gatherer(self._connection, self._store)
+        self._gatherer = Gatherer(self._connection, self._announced, clock)
 
     async def enqueue(self, task: Task, **options: Unpack[EnqueueOptions]) -> TaskInfo:
         """See Client.enqueue. Cancelled, it does not say whether the task was stored."""
@@ -59,7 +60,8 @@ class AsyncClient:
         batch = Batch(
             tasks, normalize(options), now_ns=now_ns, max_payload_size=self._max_payload_size
         )
-        return batch.results(await self._connection.run(self._store(batch.drafts())))
+        op = enqueue_all(batch.drafts(), now_ns=now_ns, announced=self._announced)
+        return batch.results(await self._connection.run(op))
 
     async def ping(self) -> None:
         """See Client.ping."""
@@ -80,6 +82,3 @@ class AsyncClient:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
-
-    def _store(self, drafts: Iterable[Draft]) -> Op[list[Outcome]]:
-        return enqueue_all(drafts, now_ns=self._clock.now_ns(), announced=self._announced)

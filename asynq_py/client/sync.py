@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from asynq_py.broker.enqueue import Announced, enqueue, enqueue_all
+from asynq_py.broker.enqueue import Announced, enqueue
+from asynq_py.broker.enqueue_all import enqueue_all
 from asynq_py.broker.op import call
 from asynq_py.client.batch import Batch
 from asynq_py.client.prepare import check_limit, prepare, task_info

@@ -6,7 +6,6 @@ import re
 
 from redis import exceptions
 
-from asynq_py.broker.op import Commands
 from asynq_py.errors import BrokerError, RejectedError, UnavailableError
 
 #: Redis is there but cannot serve now; it did nothing.
@@ -57,9 +56,3 @@ def is_wrong_server(reply: object) -> bool:
         # Proxies put their own word before it: "ERR READONLY ...".
         return reply.code in _WRONG_SERVER or "READONLY" in str(reply)
     return isinstance(reply, UnavailableError)
-
-
-def name(commands: Commands) -> str:
-    """The commands' words, for messages: "SADD, EVALSHA"."""
-    words = [str(command[0]) for command in commands[:3]]
-    return ", ".join(words) + (", ..." if len(commands) > 3 else "")

@@ -18,12 +18,12 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from asynq_py.broker.op import Exchange, Op, Reply, run
+from asynq_py.broker.op import WINDOW, Command, Op, Reply, Request, Stream, run
 from asynq_py.connection.config import RedisConfig
-from asynq_py.connection.faults import failure, is_wrong_server, name, refusal, text_of
+from asynq_py.connection.faults import failure, is_wrong_server, refusal, text_of
 from asynq_py.connection.line import Line
 from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
-from asynq_py.errors import BrokerError, ConfigError
+from asynq_py.errors import AsynqError, BrokerError, ConfigError
 
 T = TypeVar("T")
 #: What a user may give to say where Redis is.
@@ -33,7 +33,7 @@ RedisArgument: TypeAlias = "str | RedisConfig | redis.Redis | redis.RedisCluster
 class Transport(Protocol):
     """Sends commands and waits for their replies."""
 
-    def send(self, exchange: Exchange) -> list[Reply]: ...
+    def send(self, request: Request) -> list[Reply]: ...
 
     def close(self) -> None: ...
 
@@ -61,7 +61,7 @@ class Connection:
         self._transport.close()
 
 
-class _Pooled:
+class _Server:
     """One server, or the master that Sentinel names."""
 
     def __init__(self, client: redis.Redis, *, owned: bool) -> None:
@@ -71,21 +71,19 @@ class _Pooled:
         self._idle: deque[Line] = deque()
         self._pid = os.getpid()
 
-    def send(self, exchange: Exchange) -> list[Reply]:
-        commands, meanwhile = exchange
-        sent = False
+    def send(self, request: Request) -> list[Reply]:
         line = None
         try:
             line = self._acquire()
-            data = pack(commands)
-            sent = True
-            line.write(data)
-            if meanwhile is not None:
-                meanwhile()
-            replies = line.read(len(commands))
+            if isinstance(request, Stream):
+                replies: list[Reply] = []
+                self._stream(line, request)
+            else:
+                line.write(pack(request.commands))
+                replies = line.read(len(request.commands))
         except (RedisError, OSError, ProtocolError) as error:
             self._discard(line)
-            raise failure(error, name(commands), sent=sent) from error
+            raise failure(error, request.name, sent=line is not None) from error
         except BaseException:
             # Interrupted halfway: what comes next on this line is not ours to read.
             self._discard(line)
@@ -93,10 +91,32 @@ class _Pooled:
         self._release(line)
         for index, reply in enumerate(replies):
             if isinstance(reply, ReplyError):
-                replies[index] = fault = refusal(str(reply), name(commands))
-                if is_wrong_server(fault):
-                    self._discard_idle()
+                replies[index] = self._refusal(reply, request.name)
         return replies
+
+    def _stream(self, line: Line, stream: Stream) -> None:
+        unanswered = 0
+        # A command that was made counts as sent: none is made before it can go.
+        while (command := next(stream.commands, None)) is not None:
+            line.write(pack([command]))
+            unanswered += 1
+            if unanswered == WINDOW:
+                self._answer(line, stream)
+                unanswered -= 1
+        for _ in range(unanswered):
+            self._answer(line, stream)
+
+    def _answer(self, line: Line, stream: Stream) -> None:
+        (reply,) = line.read(1)
+        if isinstance(reply, ReplyError):
+            reply = self._refusal(reply, stream.name)
+        stream.answered(reply)
+
+    def _refusal(self, reply: ReplyError, what: str) -> AsynqError:
+        fault = refusal(str(reply), what)
+        if is_wrong_server(fault):
+            self._discard_idle()
+        return fault
 
     def close(self) -> None:
         self._discard_idle()
@@ -144,16 +164,21 @@ class _Cluster:
         self._client = client
         self._owned = owned
 
-    def send(self, exchange: Exchange) -> list[Reply]:
-        replies: list[Reply] = []
-        for command in exchange.commands:
-            try:
-                replies.append(cast(Any, self._client).execute_command(*command))
-            except ResponseError as error:
-                replies.append(refusal(text_of(error), name([command])))
-            except (RedisError, redis.RedisClusterException, OSError) as error:
-                raise failure(error, name([command]), sent=True) from error
-        return replies
+    def send(self, request: Request) -> list[Reply]:
+        if isinstance(request, Stream):
+            for command in request.commands:
+                request.answered(self._ask(command))
+            return []
+        return [self._ask(command) for command in request.commands]
+
+    def _ask(self, command: Command) -> Reply:
+        what = str(command[0])
+        try:
+            return cast(Reply, cast(Any, self._client).execute_command(*command))
+        except ResponseError as error:
+            return refusal(text_of(error), what)
+        except (RedisError, redis.RedisClusterException, OSError) as error:
+            raise failure(error, what, sent=True) from error
 
     def close(self) -> None:
         if self._owned:
@@ -165,7 +190,7 @@ def _transport(argument: RedisArgument) -> Transport:
         return _Cluster(argument, owned=False)
     if isinstance(argument, redis.Redis):
         check_client(argument.connection_pool.connection_kwargs)
-        return _Pooled(argument, owned=False)
+        return _Server(argument, owned=False)
     config = resolve(argument, "redis.Redis")
     once = Retry(NoBackoff(), 0)
     try:
@@ -181,7 +206,7 @@ def _transport(argument: RedisArgument) -> Transport:
             client = sentinel.master_for(
                 config.master, retry=once, max_connections=MANY, **settings(config)
             )
-            return _Pooled(client, owned=True)
+            return _Server(client, owned=True)
     except (RedisError, redis.RedisClusterException) as error:
         raise failure(error, "connect", sent=False) from error
     place: dict[str, Any]
@@ -191,7 +216,7 @@ def _transport(argument: RedisArgument) -> Transport:
         host, port = config.addresses[0]
         place = {"host": host, "port": port}
     client = redis.Redis(**place, retry=once, max_connections=MANY, **settings(config))
-    return _Pooled(client, owned=True)
+    return _Server(client, owned=True)
 
 
 __all__ = ["BrokerError", "Connection", "RedisArgument"]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
-from asynq_py.broker.enqueue import Announced, Draft, Outcome, enqueue_all
+from asynq_py.broker.enqueue import Announced, Draft, Outcome
+from asynq_py.broker.enqueue_all import enqueue_all
 from asynq_py.broker.presence import record_enqueue_events
 from asynq_py.client.prepare import prepare, task_info
 from asynq_py.clock import NANOSECONDS, Clock, from_unix_ns, from_unix_s

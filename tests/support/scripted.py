@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from asynq_py.broker.enqueue import Draft
-from asynq_py.broker.op import Command, Exchange, Op, Reply, run
+from asynq_py.broker.op import Command, Exchange, Op, Reply, Request, run
 from asynq_py.wire.message import TaskMessage, TaskState, encode
 
 T = TypeVar("T")
@@ -31,20 +31,26 @@ class Replayed(NamedTuple, Generic[T]):
 
 
 def replay(op: Op[T], replies: Sequence[Scripted]) -> Replayed[T]:
-    """Runs an operation against replies, one item for each round trip; all must be used."""
+    """Runs an operation against replies, one item for each round trip and each command
+    of a stream; all must be used."""
     sent: list[list[Command]] = []
     left = list(replies)
 
-    def send(exchange: Exchange) -> list[Reply]:
-        commands = list(exchange.commands)
+    def answer(commands: list[Command]) -> list[Reply]:
         sent.append(commands)
         assert left, f"an unexpected round trip: {commands}"
         answer = left.pop(0)
-        if exchange.meanwhile is not None:
-            exchange.meanwhile()
         if isinstance(answer, Exception):
             raise answer
         return answer(commands) if callable(answer) else list(answer)
+
+    def send(request: Request) -> list[Reply]:
+        if isinstance(request, Exchange):
+            return answer(list(request.commands))
+        for command in request.commands:
+            (reply,) = answer([command])
+            request.answered(reply)
+        return []
 
     result: T | None = None
     error: Exception | None = None

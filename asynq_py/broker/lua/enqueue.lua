@@ -15,6 +15,8 @@
 -- Source    asynq v0.26.0, rdb: Enqueue, EnqueueUnique, Schedule, ScheduleUnique, AddToGroup,
 --           AddToGroupUnique (which leave the lock behind when the ID is taken)
 local results, stored = {}, 0
+-- Once the list is known to be one, the IDs go into it together at the end.
+local is_list, ids = false, {}
 local k, a = 2, 2
 
 while a < #ARGV do
@@ -40,7 +42,12 @@ while a < #ARGV do
     -- First the only step that can fail (a key of a wrong type), then the rest.
     local placed
     if state == "pending" then
-      placed = redis.pcall("LPUSH", KEYS[1], id)
+      if is_list then
+        ids[#ids + 1] = id
+      else
+        placed = redis.pcall("LPUSH", KEYS[1], id)
+        is_list = type(placed) ~= "table"
+      end
     else
       placed = redis.pcall("ZADD", place, score, id)
       if group and type(placed) ~= "table" then
@@ -67,4 +74,5 @@ while a < #ARGV do
   end
   results[#results + 1] = result
 end
+if #ids > 0 then redis.call("LPUSH", KEYS[1], unpack(ids)) end
 return results

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from asynq_py import (
     BrokerError,
@@ -17,16 +13,13 @@ from asynq_py import (
     TaskIDConflictError,
     UnavailableError,
 )
-from asynq_py.broker import enqueue as module
 from asynq_py.broker.enqueue import (
     ANNOUNCE_EVERY_NS,
-    CHUNK_BYTES,
-    CHUNK_TASKS,
     Announced,
     Draft,
     enqueue,
-    enqueue_all,
 )
+from asynq_py.broker.enqueue_all import enqueue_all
 from asynq_py.broker.op import Command
 from asynq_py.broker.scripts import ENQUEUE
 from asynq_py.wire.message import TaskMessage, TaskState, encode
@@ -246,121 +239,3 @@ def test_a_later_announcement_that_is_lost_is_forgotten() -> None:
 
     assert played.error is LOST
     assert announced == {}
-
-
-def test_no_tasks_send_nothing() -> None:
-    assert replay(enqueue_all([], now_ns=NOW, announced={}), []).result == []
-
-
-def test_a_batch_is_cut_by_the_number_of_tasks() -> None:
-    drafts = [draft(str(i)) for i in range(2 * CHUNK_TASKS + 1)]
-
-    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored] * 3)
-
-    assert [len(ids(command)) for (command,) in played.sent] == [CHUNK_TASKS, CHUNK_TASKS, 1]
-    assert played.result == [None] * len(drafts)
-
-
-def test_a_batch_is_cut_by_the_bytes_of_its_messages() -> None:
-    # A third with what is around a payload, and a little less than a third without.
-    third = bytes(CHUNK_BYTES // 3 - 10)
-    drafts = [draft(str(i), payload=third) for i in range(8)]
-
-    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored] * 3)
-
-    assert [len(ids(command)) for (command,) in played.sent] == [3, 3, 2]
-
-
-def test_a_payload_larger_than_a_chunk_goes_alone_or_last() -> None:
-    drafts = [draft("a"), draft("b", payload=bytes(CHUNK_BYTES)), draft("c")]
-
-    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored] * 2)
-
-    assert [ids(command) for (command,) in played.sent] == [["a", "b"], ["c"]]
-
-
-@given(st.lists(st.sampled_from(["q1", "q2", "q3"]), max_size=40), st.integers(1, 5))
-def test_tasks_of_a_queue_keep_their_order_and_outcomes_that_of_the_batch(
-    queues: list[str], most: int
-) -> None:
-    drafts = [draft(str(i), queue) for i, queue in enumerate(queues)]
-    sent: dict[str, list[int]] = {queue: [] for queue in queues}
-
-    def answer(commands: list[Command]) -> list[Any]:
-        (command,) = commands
-        queue = str(command[3]).removeprefix("asynq:{").removesuffix("}:pending")
-        numbers = [int(task_id) for task_id in ids(command)]
-        sent[queue] += numbers
-        # Every third task is a conflict, so that the outcomes tell the tasks apart.
-        return [[0 if number % 3 == 0 else 1 for number in numbers]]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "CHUNK_TASKS", most)
-        trips = sum(-(-count // most) for count in Counter(queues).values())
-        announced = known(*queues) if queues else {}
-        played = replay(enqueue_all(drafts, now_ns=NOW, announced=announced), [answer] * trips)
-
-    assert all(numbers == sorted(numbers) for numbers in sent.values())
-    assert played.result is not None
-    assert [outcome is None for outcome in played.result] == [
-        number % 3 != 0 for number in range(len(queues))
-    ]
-    for number, outcome in enumerate(played.result):
-        if outcome is not None:
-            assert isinstance(outcome, TaskIDConflictError)
-            assert outcome.task_id == str(number)
-
-
-def test_tasks_are_prepared_while_redis_works() -> None:
-    prepared: list[int] = []
-    seen_at_the_reply: list[int] = []
-
-    def drafts() -> Iterator[Draft]:
-        for number in range(3 * CHUNK_TASKS):
-            prepared.append(number)
-            yield draft(str(number))
-
-    def answer(commands: list[Command]) -> list[Any]:
-        seen_at_the_reply.append(len(prepared))
-        return stored(commands)
-
-    replay(enqueue_all(drafts(), now_ns=NOW, announced=known()), [answer] * 3)
-
-    assert seen_at_the_reply == [2 * CHUNK_TASKS, 3 * CHUNK_TASKS, 3 * CHUNK_TASKS]
-
-
-def test_once_the_connection_is_lost_nothing_more_is_sent() -> None:
-    drafts = [draft(str(i)) for i in range(3 * CHUNK_TASKS)]
-
-    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [stored, LOST])
-
-    assert played.result is not None
-    first, second, third = (
-        played.result[n * CHUNK_TASKS : (n + 1) * CHUNK_TASKS] for n in range(3)
-    )
-    assert first == [None] * CHUNK_TASKS
-    assert {type(error) for error in second + third} == {UnavailableError}
-    assert {error.written for error in second if error} == {None}
-    assert {error.written for error in third if error} == {False}
-    assert all(error and "not sent" in str(error) for error in third)
-
-
-def test_a_refused_chunk_does_not_stop_the_others() -> None:
-    drafts = [draft("a", "q1"), draft("b", "q2")]
-    refused = RejectedError("OOM full", code="OOM")
-
-    played = replay(
-        enqueue_all(drafts, now_ns=NOW, announced=known("q1", "q2")), [[refused], [[1]]]
-    )
-
-    assert played.result == [refused, None]
-
-
-def test_a_queue_that_cannot_be_announced_does_not_stop_the_others() -> None:
-    drafts = [draft("a", "q1"), draft("b", "q2")]
-    refused = RejectedError("NOPERM no", code="NOPERM")
-
-    played = replay(enqueue_all(drafts, now_ns=NOW, announced=known("q2")), [[refused], [[1]]])
-
-    assert played.result == [refused, None]
-    assert played.words == [["SADD"], ["EVALSHA"]]

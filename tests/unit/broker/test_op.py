@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asynq_py import RejectedError, UnavailableError
-from asynq_py.broker.op import Exchange, Op, Reply, call, checked, run, run_async
+from asynq_py.broker.op import Answered, Exchange, Op, Reply, call, checked, run, run_async, start
 
 Send = Callable[[Exchange], list[Reply]]
 
@@ -26,7 +26,27 @@ def drive_async(op: Op[Any], send: Send) -> Any:  # noqa: ANN401
     return asyncio.run(run_async(op, send_async))
 
 
-drivers = pytest.mark.parametrize("drive", [drive_sync, drive_async], ids=["sync", "asyncio"])
+def drive_by_callbacks(op: Op[Any], send: Send) -> Any:  # noqa: ANN401
+    ends: list[tuple[Any, Exception | None]] = []
+
+    def send_and_tell(request: Exchange, answered: Answered) -> None:
+        try:
+            replies = send(request)
+        except Exception as error:
+            answered([], error)
+        else:
+            answered(replies, None)
+
+    start(op, send_and_tell, lambda result, error: ends.append((result, error)))  # type: ignore[arg-type]
+    ((result, error),) = ends
+    if error is not None:
+        raise error
+    return result
+
+
+drivers = pytest.mark.parametrize(
+    "drive", [drive_sync, drive_async, drive_by_callbacks], ids=["sync", "asyncio", "callbacks"]
+)
 
 
 @drivers
@@ -89,7 +109,7 @@ def test_a_failing_send_that_nobody_catches_ends_the_operation(drive: Any) -> No
     assert caught.value is error
 
 
-@drivers
+@pytest.mark.parametrize("drive", [drive_sync, drive_async], ids=["sync", "asyncio"])
 def test_an_interrupt_closes_the_operation_and_goes_on(drive: Any) -> None:  # noqa: ANN401
     closed: list[str] = []
 
@@ -138,6 +158,11 @@ def test_a_cancelled_operation_is_closed() -> None:
     asyncio.run(main())
 
     assert closed == ["closed"]
+
+
+def test_a_request_names_three_commands_at_most() -> None:
+    assert Exchange([("SADD", "k", "v"), ("EVALSHA", "sha")]).name == "SADD, EVALSHA"
+    assert Exchange([("A",), ("B",), ("C",), ("D",)]).name == "A, B, C, ..."
 
 
 @drivers

@@ -6,7 +6,7 @@ import pytest
 from redis import exceptions
 
 from asynq_py import RejectedError, UnavailableError
-from asynq_py.connection.faults import failure, is_wrong_server, name, refusal, text_of
+from asynq_py.connection.faults import failure, is_wrong_server, refusal, text_of
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,3 @@ def test_only_a_server_of_another_role_calls_for_new_connections(
     reply: object, wrong: bool
 ) -> None:
     assert is_wrong_server(reply) is wrong
-
-
-def test_a_message_names_three_commands_at_most() -> None:
-    assert name([("SADD", "k", "v"), ("EVALSHA", "sha")]) == "SADD, EVALSHA"
-    assert name([("A",), ("B",), ("C",), ("D",)]) == "A, B, C, ..."
