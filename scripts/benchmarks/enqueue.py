@@ -16,7 +16,7 @@ TOGETHER = "Many at a time: batches, or calls awaited concurrently"
 LIMIT = "The limit: redis-benchmark running enqueue.lua, no client logic at all"
 
 BATCH = 500
-#: How many tasks asynq_py gives the script at most, see broker/enqueue.py.
+#: How many tasks asynq_py gives the script at most, see broker/enqueue_all.py.
 CHUNK = 100
 PIPELINE = 16
 
