@@ -43,8 +43,10 @@ from asynq_py.errors import (
 from asynq_py.info import EnqueueResult, TaskInfo
 from asynq_py.options import EnqueueOptions
 from asynq_py.schedule import Schedule, parse_schedule
-from asynq_py.scheduler.config import SchedulerConfig
+from asynq_py.scheduler.config import LeaderElection, Leadership, SchedulerConfig
 from asynq_py.scheduler.entry import Entry, Run, RunOutcome
+from asynq_py.scheduler.periodic import PeriodicTask
+from asynq_py.scheduler.policy import Misfire, Overlap
 from asynq_py.scheduler.scheduler import Scheduler
 from asynq_py.task import Task
 from asynq_py.wire.message import TaskState
@@ -67,8 +69,13 @@ __all__ = [
     "EnqueueOptions",
     "EnqueueResult",
     "Entry",
+    "LeaderElection",
+    "Leadership",
     "LeaseLostError",
+    "Misfire",
     "NotFoundError",
+    "Overlap",
+    "PeriodicTask",
     "QueueNotEmptyError",
     "QueueNotFoundError",
     "RedisConfig",
