@@ -10,6 +10,9 @@ AsynqError                                   written
 + ConflictError                              no
   - DuplicateTaskError                       no       another task holds the uniqueness lock
   - TaskIDConflictError                      no       the ID is taken
+  - TickTakenError                           no       the ledger has the tick already
+  - OverlapError                             no       the entry's last task is not done
+  - RunsExhaustedError                       no       the entry has run max_runs times
   - QueueNotEmptyError                       no
 + NotFoundError          also LookupError    no
   - QueueNotFoundError                       no
@@ -109,6 +112,18 @@ class DuplicateTaskError(ConflictError):
 
 class TaskIDConflictError(ConflictError):
     """The task ID is taken."""
+
+
+class TickTakenError(ConflictError):
+    """The ledger has this tick, or a later one, by another's doing."""
+
+
+class OverlapError(ConflictError):
+    """The entry's last task is not done."""
+
+
+class RunsExhaustedError(ConflictError):
+    """The entry has run as often as it may."""
 
 
 class QueueNotEmptyError(ConflictError):

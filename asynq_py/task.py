@@ -78,6 +78,13 @@ class Task:
         """A copy of the default options as they are sent (see :data:`Normalized`)."""
         return self._options.copy()
 
+    def with_payload(self, payload: object, codec: Codec = JSON) -> Task:
+        """The same task with another payload, which is encoded as by the constructor."""
+        other = Task(self._type, payload, codec=codec)
+        other._headers = self._headers
+        other._options = self._options
+        return other
+
     def __repr__(self) -> str:
         shown = self.payload if self.payload is None else self.payload[:40]
         more = "..." if self.payload is not None and len(self.payload) > 40 else ""

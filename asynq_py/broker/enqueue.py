@@ -6,7 +6,7 @@ or never lists again a queue that was removed by someone else, this does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
@@ -15,17 +15,23 @@ from asynq_py.clock import NANOSECONDS
 from asynq_py.errors import (
     AsynqError,
     BrokerError,
+    ConflictError,
     DuplicateTaskError,
+    OverlapError,
     RejectedError,
+    RunsExhaustedError,
     TaskIDConflictError,
+    TickTakenError,
 )
 from asynq_py.wire.keys import (
     QUEUES,
     group_key,
     groups_key,
+    ledger_key,
     pending_key,
     scheduled_key,
     task_prefix,
+    terms_key,
 )
 from asynq_py.wire.message import TaskMessage, TaskState, decode
 
@@ -39,6 +45,27 @@ Announced: TypeAlias = dict[str, int]
 # Looking a member up in its enum takes as long as the rest of a line.
 _PENDING = TaskState.PENDING
 _SCHEDULED = TaskState.SCHEDULED
+
+
+class Tick(NamedTuple):
+    """What the ledger is told of a task that is the tick of a scheduler's entry."""
+
+    #: The entry's field in the ledger.
+    field: str
+    #: A number that grows from tick to tick: Unix seconds, mostly.
+    number: int
+    #: Whether it is left out while the entry's last task is not done.
+    unless_undone: bool = False
+    #: How many tasks the entry may enqueue at most; 0 for no limit.
+    max_runs: int = 0
+
+
+class Fence(NamedTuple):
+    """In whose name ticks are enqueued: a term that is not the latest is refused."""
+
+    group: str = ""
+    #: 0 without leader election.
+    term: int = 0
 
 
 class Draft(NamedTuple):
@@ -57,6 +84,8 @@ class Draft(NamedTuple):
     #: The key of the uniqueness lock, "" for none, and the lock's life in seconds.
     lock: str = ""
     lock_ttl_s: int = 0
+    #: Of which tick this is the task; without ``data`` the tick is noted, nothing is enqueued.
+    tick: Tick | None = None
 
     @property
     def message(self) -> TaskMessage:
@@ -127,13 +156,19 @@ def outcomes(drafts: list[Draft], codes: Reply) -> list[Outcome]:
     ]
 
 
-def command_for(drafts: Sequence[Draft], now_ns: int) -> Command:
-    """The script call that stores tasks of one queue."""
+def command_for(drafts: Sequence[Draft], now_ns: int, fence: Fence | None = None) -> Command:
+    """The script call that stores tasks of one queue; with a fence all of them are ticks."""
     queue = drafts[0].queue
-    keys = [pending_key(queue)]
-    args: list[Arg] = [now_ns]
+    keys = [pending_key(queue), ledger_key(queue), terms_key(queue)]
+    args: list[Arg] = [now_ns, "", ""] if fence is None else [now_ns, fence.term, fence.group]
     prefix = task_prefix(queue)
-    for _, task_id, data, state, at_s, group, lock, lock_ttl_s in drafts:
+    for _, task_id, data, state, at_s, group, lock, lock_ttl_s, tick in drafts:
+        if tick is not None:
+            field, number, unless_undone, max_runs = tick
+            args += (field, number, "1" if unless_undone else "0", max_runs)
+            if not data:
+                args.append("skip")
+                continue
         keys.append(prefix + task_id)
         args += (state, lock_ttl_s or "0", task_id, data)
         if lock:
@@ -154,20 +189,23 @@ def describe(draft: Draft) -> str:
     return f'enqueue "{draft.task_id}" on "{draft.queue}"'
 
 
+#: What the script's results say, beside 1 (stored).
+_REFUSALS: Mapping[int, tuple[type[ConflictError], str]] = {
+    0: (TaskIDConflictError, "the ID is taken"),
+    -1: (DuplicateTaskError, "another task holds the lock"),
+    -2: (TickTakenError, "the ledger has this tick, or a later one"),
+    -3: (OverlapError, "the entry's last task is not done"),
+    -4: (RunsExhaustedError, "the entry has run as often as it may"),
+}
+
+
 def _refusal(draft: Draft, code: object) -> AsynqError:
-    match code:
-        case 0:
-            return TaskIDConflictError(
-                f"{describe(draft)}: the ID is taken", queue=draft.queue, task_id=draft.task_id
-            )
-        case -1:
-            return DuplicateTaskError(
-                f'{describe(draft)}: another task holds the lock "{draft.lock}"',
-                queue=draft.queue,
-                task_id=draft.task_id,
-            )
-        case bytes():
-            text = code.decode("utf-8", "replace")
-            return RejectedError(f"{describe(draft)}: {text}", code=text.split(" ", 1)[0])
-        case _:
-            return BrokerError(f"{describe(draft)}: enqueue.lua answered {code!r}")
+    if isinstance(code, bytes):
+        text = code.decode("utf-8", "replace")
+        return RejectedError(f"{describe(draft)}: {text}", code=text.split(" ", 1)[0])
+    if not isinstance(code, int) or code not in _REFUSALS:
+        return BrokerError(f"{describe(draft)}: enqueue.lua answered {code!r}")
+    kind, why = _REFUSALS[code]
+    if kind is DuplicateTaskError:
+        why = f'{why} "{draft.lock}"'
+    return kind(f"{describe(draft)}: {why}", queue=draft.queue, task_id=draft.task_id)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from asynq_py.broker.enqueue import (
     Announced,
     Draft,
+    Fence,
     Outcome,
     command_for,
     describe,
@@ -29,14 +30,16 @@ CHUNK_BYTES = 1 << 20
 FIRST_CHUNK_TASKS = 25
 
 
-def enqueue_all(drafts: Iterable[Draft], *, now_ns: int, announced: Announced) -> Op[list[Outcome]]:
+def enqueue_all(
+    drafts: Iterable[Draft], *, now_ns: int, announced: Announced, fence: Fence | None = None
+) -> Op[list[Outcome]]:
     """Stores many tasks as if one after another; the outcomes are in their order.
 
     Tasks of one queue keep their order; each goes its own way, so some may be stored and
     others not. Once the connection is lost nothing more is sent. ``drafts`` is read bit by
-    bit, while Redis works on what was sent before.
+    bit, while Redis works on what was sent before. With a fence all of them are ticks.
     """
-    batch = _Batch(chunks(drafts, now_ns), now_ns, announced)
+    batch = _Batch(chunks(drafts, now_ns, fence=fence), now_ns, announced)
     while batch.lost is None:
         chunk = batch.take_refused()
         if chunk is None:
@@ -76,7 +79,11 @@ class Chunk(NamedTuple):
 
 
 def chunks(
-    drafts: Iterable[Draft], now_ns: int, *, first: int = FIRST_CHUNK_TASKS
+    drafts: Iterable[Draft],
+    now_ns: int,
+    *,
+    first: int = FIRST_CHUNK_TASKS,
+    fence: Fence | None = None,
 ) -> Iterator[Chunk]:
     """The tasks by queue, in pieces that are not too many and not too large.
 
@@ -84,6 +91,7 @@ def chunks(
         drafts: The tasks.
         now_ns: Unix nanoseconds.
         first: The most tasks of a queue's first piece.
+        fence: In whose name, if they are ticks.
     """
     filling: dict[str, tuple[list[int], list[Draft]]] = {}
     sizes: dict[str, int] = {}
@@ -101,9 +109,9 @@ def chunks(
         sizes[queue] += len(draft.data)
         if len(members) >= most[queue] or sizes[queue] >= CHUNK_BYTES:
             del filling[queue]
-            yield Chunk(indices, members, command_for(members, now_ns))
+            yield Chunk(indices, members, command_for(members, now_ns, fence))
     for indices, members in filling.values():
-        yield Chunk(indices, members, command_for(members, now_ns))
+        yield Chunk(indices, members, command_for(members, now_ns, fence))
 
 
 class _Batch:

@@ -6,6 +6,7 @@ Source: asynq v0.26.0, internal/rdb.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from asynq_py.broker.op import Arg, Command, Exchange, Op, checked
 from asynq_py.broker.scripts import (
@@ -39,24 +40,48 @@ def write_scheduler_entries(
     yield from evaluate(WRITE_SCHEDULER_ENTRIES, [key], args)
 
 
-def clear_scheduler_entries(scheduler_id: str) -> Op[None]:
-    """Takes a scheduler's published entries back."""
-    key = scheduler_key(scheduler_id)
-    for reply in (yield Exchange([("ZREM", SCHEDULERS, key), ("DEL", key)])):
+def prolong_scheduler_entries(scheduler_ids: Sequence[str], *, ttl_s: int, now_ns: int) -> Op[None]:
+    """Keeps what schedulers published for ``ttl_s`` seconds more."""
+    keys = [scheduler_key(scheduler_id) for scheduler_id in scheduler_ids]
+    until_s = ceil_s(now_ns) + ttl_s
+    scores: list[Arg] = [arg for key in keys for arg in (until_s, key)]
+    commands: list[Command] = [("ZADD", SCHEDULERS, *scores)]
+    commands += [("EXPIRE", key, ttl_s) for key in keys]
+    for reply in (yield Exchange(commands)):
         checked(reply)
 
 
-def record_enqueue_events(events: Sequence[tuple[str, str, int]]) -> Op[None]:
-    """Adds runs to the histories of entries.
+def clear_scheduler_entries(scheduler_ids: Sequence[str]) -> Op[None]:
+    """Takes what schedulers published back."""
+    keys = [scheduler_key(scheduler_id) for scheduler_id in scheduler_ids]
+    commands: list[Command] = [("ZREM", SCHEDULERS, *keys)]
+    commands += [("DEL", key) for key in keys]
+    for reply in (yield Exchange(commands)):
+        checked(reply)
 
-    Args:
-        events: Of each run the entry ID, the task ID and the time, Unix nanoseconds.
-    """
+
+class EnqueueEvent(NamedTuple):
+    """A run of an entry."""
+
+    entry_id: str
+    task_id: str
+    #: Unix nanoseconds.
+    at_ns: int
+    #: Whether the history is trimmed and its life prolonged, too; not needed every time.
+    trims: bool = True
+
+
+def record_enqueue_events(events: Sequence[EnqueueEvent]) -> Op[None]:
+    """Adds runs to the histories of entries."""
     commands: list[Command] = []
-    for entry_id, task_id, at_ns in events:
+    for entry_id, task_id, at_ns, trims in events:
+        key = scheduler_history_key(entry_id)
         event = scheduler_enqueue_event(task_id, at_ns).SerializeToString()
-        args: list[Arg] = [at_ns // NANOSECONDS, event, HISTORY_SIZE, HISTORY_TTL_S]
-        commands.append(RECORD_ENQUEUE_EVENT.cached([scheduler_history_key(entry_id)], args))
+        if trims:
+            args: list[Arg] = [at_ns // NANOSECONDS, event, HISTORY_SIZE, HISTORY_TTL_S]
+            commands.append(RECORD_ENQUEUE_EVENT.cached([key], args))
+        else:
+            commands.append(("ZADD", key, at_ns // NANOSECONDS, event))
     replies = yield Exchange(commands)
     # Adding the same event twice changes nothing, so those that failed may be sent again.
     lost = [c for c, reply in zip(commands, replies, strict=True) if is_unknown_script(reply)]

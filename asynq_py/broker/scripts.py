@@ -30,8 +30,11 @@ def _load(name: str) -> Script:
     return Script(name, data.decode(), sha1(data, usedforsecurity=False).hexdigest())
 
 
+CAMPAIGN = _load("campaign")
 ENQUEUE = _load("enqueue")
+FIRST_SEEN = _load("first_seen")
 RECORD_ENQUEUE_EVENT = _load("record_enqueue_event")
+RESIGN = _load("resign")
 WRITE_SCHEDULER_ENTRIES = _load("write_scheduler_entries")
 
 

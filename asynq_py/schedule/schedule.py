@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from asynq_py.errors import ConfigError
+from asynq_py.schedule.every import Every
 from asynq_py.schedule.instants import Rule
 from asynq_py.schedule.zone import DAY, EPOCH, Zone
 
@@ -29,6 +30,11 @@ class Schedule:
     dst: str
     _rule: Rule = field(repr=False, compare=False)
     _zone: Zone = field(repr=False, compare=False)
+
+    @property
+    def every_s(self) -> int | None:
+        """The distance of ``@every`` in seconds; None for a schedule that is no distance."""
+        return self._rule.delay if isinstance(self._rule, Every) else None
 
     def next(self, after: datetime) -> datetime | None:
         """Returns the first time due after ``after``, or None when it is never due again.

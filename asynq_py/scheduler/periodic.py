@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import TypeAlias, Unpack
 from zoneinfo import ZoneInfo
 
+from asynq_py.codec import JSON, Codec
 from asynq_py.errors import ConfigError
 from asynq_py.options import Duration, EnqueueOptions, Normalized, check_text, moment_ns, normalize
 from asynq_py.options import duration_ns as _duration_ns
@@ -36,6 +37,8 @@ class PeriodicTask:
         max_runs: How many tasks are enqueued at most, ever.
         exclude: Days without ticks, in the entry's time zone.
         payload: Makes the payload of each tick, in place of the task's own.
+        codec: What makes bytes of what ``payload`` gives.
+        dialect: The syntax of ``spec``, "asynq" or "extended", see parse_schedule.
         **options: How to enqueue it; they win over the task's own.
 
     Raises:
@@ -43,6 +46,8 @@ class PeriodicTask:
     """
 
     __slots__ = (
+        "codec",
+        "dialect",
         "end_ns",
         "exclude",
         "jitter_ns",
@@ -73,6 +78,8 @@ class PeriodicTask:
         max_runs: int | None = None,
         exclude: Iterable[date] = (),
         payload: PayloadOf | None = None,
+        codec: Codec = JSON,
+        dialect: str = "asynq",
         **options: Unpack[EnqueueOptions],
     ) -> None:
         if not isinstance(spec, str):
@@ -104,6 +111,8 @@ class PeriodicTask:
         self.max_runs = max_runs
         self.exclude = frozenset(_days(exclude)) if exclude else frozenset()
         self.payload = payload
+        self.codec = codec
+        self.dialect = dialect
         self.options: Normalized = normalize(options) if options else _NO_OPTIONS
 
     def __repr__(self) -> str:
@@ -120,6 +129,7 @@ class PeriodicTask:
         maker = self.payload
         fields: tuple[object, ...] = (
             self.spec,
+            self.dialect,
             self.name,
             str(self.location) if self.location is not None else None,
             self.misfire,

@@ -1,8 +1,9 @@
 """The scheduler: enqueues tasks on time.
 
-Three threads, so that none waits for another: the ticker takes what is due from a heap
-and hands it over; the sender enqueues it, in batches, and keeps the history; the
-publisher shows the entries to Go's tools.
+Its threads, so that none waits for another: the ticker takes what is due from a heap and
+puts it into the outbox; the sender enqueues that, in batches, and keeps the history; the
+publisher shows the entries to Go's tools; the elector, if there is an election, stands for
+leadership; hooks have a thread of their own.
 """
 
 from __future__ import annotations
@@ -13,51 +14,45 @@ import queue
 import signal
 import threading
 import time
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 from zoneinfo import ZoneInfo
 
-from asynq_py.broker.presence import clear_scheduler_entries, clear_scheduler_history
+from asynq_py.broker.presence import clear_scheduler_history
 from asynq_py.client.prepare import new_task_id
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
-from asynq_py.errors import (
-    AsynqError,
-    ConfigError,
-    NotFoundError,
-    SchedulerRunningError,
-    SchedulerStoppedError,
-    ShutdownTimeoutError,
-)
-from asynq_py.options import EnqueueOptions, check_text, normalize
-from asynq_py.schedule import Schedule, parse_schedule
-from asynq_py.scheduler.config import SchedulerConfig
-from asynq_py.scheduler.entry import Entry, Slot
+from asynq_py.codec import JSON, Codec
+from asynq_py.errors import AsynqError, ShutdownTimeoutError
+from asynq_py.options import Duration, EnqueueOptions
+from asynq_py.scheduler.book import Book, Changes, make_slot, make_slots
+from asynq_py.scheduler.config import Leadership, SchedulerConfig
+from asynq_py.scheduler.elector import Elector
+from asynq_py.scheduler.entry import Entry
+from asynq_py.scheduler.hooks import Hooks
+from asynq_py.scheduler.lifecycle import Lifecycle, State
+from asynq_py.scheduler.outbox import Outbox
+from asynq_py.scheduler.periodic import PayloadOf, PeriodicTask
+from asynq_py.scheduler.policy import Misfire, Overlap
 from asynq_py.scheduler.publisher import Publisher
-from asynq_py.scheduler.sender import Due, Sender
-from asynq_py.scheduler.timetable import Timetable
+from asynq_py.scheduler.sender import Sender
+from asynq_py.scheduler.ticker import Ticker
+from asynq_py.scheduler.timetable import Due
 from asynq_py.task import Task
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import RedisArgument
 
-#: The longest sleep of the ticker, seconds: a clock that was set is noticed within.
-MAX_SLEEP_S = 5.0
 #: How long ``stop`` waits at least for its entries to be taken back, seconds.
 TAKE_BACK_S = 0.5
-
-
-class _State(Enum):
-    NEW = "new"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
 
 
 class Scheduler:
     """Enqueues tasks when their schedules say so; Go or Python workers take them.
 
-    Its entries are sealed while it runs. Every method may be called from any thread.
+    Its entries are sealed while it runs (PeriodicTaskManager changes them). Every method may
+    be called from any thread.
 
     Args:
         redis: A URL, a RedisConfig, or a ready ``redis.Redis`` (which is not closed here).
@@ -81,35 +76,55 @@ class Scheduler:
         self._clock = clock
         self._log = self._config.logger or logging.getLogger("asynq_py.scheduler")
         self._connection = Connection(redis)
-        self._lock = threading.RLock()
-        self._state = _State.NEW
-        self._slots: dict[str, Slot] = {}
-        self._timetable = Timetable()
-        self._stopping = threading.Event()
+        self._book = Book(self._config)
+        self._lifecycle = Lifecycle()
         self._stopped = threading.Event()
         # A queue, since putting into one is all that a signal handler may safely do.
         self._end_run: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._due: queue.SimpleQueue[Due | None] = queue.SimpleQueue()
         self._scheduler_id = f"{_hostname()}:{os.getpid()}:{new_task_id()}"
+        self._hooks = Hooks(self._log)
+        self._elector: Elector | None = None
+        election = self._config.leader_election
+        if election is not None:
+            self._elector = Elector(
+                self._connection, election, self._scheduler_id, self._on_leadership, self._log
+            )
+        self._outbox = Outbox(self._config.max_waiting)
         self._sender = Sender(
-            self._connection, self._config, self._due, self._lock, self._clock, self._log
+            self._connection,
+            self._book,
+            self._outbox,
+            self._hooks,
+            self._config,
+            self._leadership,
+            self._on_fenced,
+            clock,
+            self._log,
+        )
+        self._ticker = Ticker(
+            self._connection,
+            self._book,
+            self._outbox,
+            self._sender,
+            self._leadership,
+            clock,
+            self._log,
         )
         self._publisher = Publisher(
             self._connection,
             self._scheduler_id,
-            self._ordered,
+            self._book,
+            self._leadership,
             self._config,
-            self._clock,
+            clock,
             self._log,
         )
-        self._threads = [
-            threading.Thread(target=target, name=f"asynq-scheduler-{name}", daemon=True)
-            for name, target in (
-                ("ticker", self._tick_until_stopped),
-                ("sender", self._sender.run),
-                ("publisher", self._publisher.run),
-            )
-        ]
+        self._wake_ticker = threading.Event()
+        self._ends_sending = threading.Event()
+        self._abandons = threading.Event()
+        self._threads: dict[str, threading.Thread] = {}
+
+    # -- entries --
 
     def register(
         self,
@@ -118,47 +133,54 @@ class Scheduler:
         *,
         name: str | None = None,
         location: str | ZoneInfo | None = None,
+        misfire: Misfire | None = None,
+        overlap: Overlap = Overlap.ALLOW,
+        jitter: Duration | None = None,
+        start_at: datetime | None = None,
+        end_at: datetime | None = None,
+        max_runs: int | None = None,
+        exclude: Iterable[date] = (),
+        payload: PayloadOf | None = None,
+        codec: Codec = JSON,
+        dialect: str = "asynq",
         **options: Unpack[EnqueueOptions],
     ) -> str:
-        """Adds an entry.
+        """Adds an entry; the arguments are those of :class:`PeriodicTask`.
 
-        Args:
-            spec: When: a cron expression, ``@daily``, ``@every 30s``, ..., see
-                parse_schedule.
-            task: What to enqueue then.
-            name: What to call the entry; it becomes its ID and travels in the tasks'
-                headers (``asynq-entry``, ``asynq-scheduled-for``). Without one the ID is
-                random, and tasks are byte for byte what Go's scheduler enqueues.
-            location: The time zone of ``spec``; the scheduler's by default.
-            **options: How to enqueue it; they win over the task's own.
+        Without a name and without leader election, tasks are byte for byte what Go's
+        scheduler enqueues.
 
         Returns:
-            The entry's ID.
+            The entry's ID: its name; or else, under leader election, a hash of all that
+            defines it, and without it a random UUID.
 
         Raises:
             ScheduleSyntaxError: ``spec`` cannot be read.
             ConfigError: Another value can never work, or the name is taken.
             SchedulerRunningError: The scheduler runs.
+            SchedulerStoppedError: It was stopped.
         """
-        if not isinstance(task, Task):
-            raise ConfigError(f"only a Task can be registered, not {type(task).__name__}")
-        schedule = self._parse(spec, location)
-        zoned = location is None or spec.startswith(("TZ=", "CRON_TZ="))
-        # Go's tools know no location beside a spec, but understand one before it.
-        shown = spec if zoned else f"CRON_TZ={schedule.location} {spec}"
-        slot = Slot(
-            check_text("name", name) if name is not None else new_task_id(),
-            name,
-            shown,
-            schedule,
+        definition = PeriodicTask(
+            spec,
             task,
-            normalize(options),
+            name=name,
+            location=location,
+            misfire=misfire,
+            overlap=overlap,
+            jitter=jitter,
+            start_at=start_at,
+            end_at=end_at,
+            max_runs=max_runs,
+            exclude=exclude,
+            payload=payload,
+            codec=codec,
+            dialect=dialect,
+            **options,
         )
-        with self._lock:
-            self._check_sealed("register an entry")
-            if slot.id in self._slots:
-                raise ConfigError(f"there is an entry named {name!r} already")
-            self._slots[slot.id] = slot
+        slot = make_slot(definition, self._config)
+        with self._book.lock.write():
+            self._lifecycle.check_unsealed("register an entry")
+            self._book.add(slot)
         return slot.id
 
     def unregister(self, entry_id: str) -> None:
@@ -167,16 +189,38 @@ class Scheduler:
         Raises:
             NotFoundError: There is none of that ID.
             SchedulerRunningError: The scheduler runs.
+            SchedulerStoppedError: It was stopped.
         """
-        with self._lock:
-            self._check_sealed("unregister an entry")
-            if self._slots.pop(entry_id, None) is None:
-                raise NotFoundError(f"there is no entry {entry_id!r}")
+        with self._book.lock.write():
+            self._lifecycle.check_unsealed("unregister an entry")
+            self._book.remove(entry_id)
+
+    def apply(self, tasks: Iterable[PeriodicTask]) -> Changes:
+        """Replaces all entries, also while it runs.
+
+        An entry is the same if its name is, or without a name all that defines it. One that
+        did not change keeps its phase and its history; one that changed keeps its history,
+        and in the ledger its last tick.
+
+        Raises:
+            ConfigError: Names every fault. Nothing was changed.
+            SchedulerStoppedError: It was stopped.
+        """
+        slots = make_slots(tasks, self._config)
+        now_s = self._clock.now_ns() // NANOSECONDS
+        with self._book.lock.write():
+            self._lifecycle.check_not_stopped("change the entries")
+            running = self._lifecycle.state is State.RUNNING
+            changes = self._book.replace(slots, now_s, running=running)
+        if running:
+            self._wake_ticker.set()
+            self._publisher.wake()
+        return changes
 
     def entries(self) -> list[Entry]:
         """All entries as they stand now, in the order of their registration."""
-        with self._lock:
-            return [slot.entry() for slot in self._slots.values()]
+        with self._book.lock.read():
+            return self._book.entries()
 
     def entry(self, entry_id: str) -> Entry:
         """One entry as it stands now.
@@ -184,16 +228,26 @@ class Scheduler:
         Raises:
             NotFoundError: There is none of that ID.
         """
-        with self._lock:
-            slot = self._slots.get(entry_id)
-            if slot is None:
-                raise NotFoundError(f"there is no entry {entry_id!r}")
-            return slot.entry()
+        with self._book.lock.read():
+            return self._book.slot(entry_id).entry()
+
+    # -- life --
 
     @property
     def is_running(self) -> bool:
         """Whether it has been started and not been asked to stop."""
-        return self._state is _State.RUNNING
+        with self._book.lock.read():
+            return self._lifecycle.state is State.RUNNING
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether it enqueues now: it runs and, if there is an election, leads."""
+        return self._lifecycle.state is State.RUNNING and self._leadership() is not None
+
+    def counts(self) -> Mapping[str, int]:
+        """How many ticks went how since it was made, by outcome; and ``waiting`` now."""
+        counts = {outcome.value: count for outcome, count in self._sender.counts.items()}
+        return counts | {"waiting": len(self._outbox) + len(self._sender.in_hand)}
 
     def start(self) -> None:
         """Starts enqueueing, and returns at once.
@@ -202,57 +256,57 @@ class Scheduler:
             SchedulerRunningError: It runs already.
             SchedulerStoppedError: It was stopped: make a new one.
         """
-        with self._lock:
-            if self._state is _State.RUNNING:
-                raise SchedulerRunningError("the scheduler is already running")
-            if self._state is not _State.NEW:
-                raise SchedulerStoppedError("the scheduler was stopped; make a new one")
-            now_s = self._clock.now_ns() // NANOSECONDS
-            for slot in self._slots.values():
-                slot.advance(now_s)
-            self._timetable.fill(self._slots.values())
-            self._state = _State.RUNNING
-            for thread in self._threads:
-                thread.start()
-        self._log.info("scheduler started", extra={"entries": len(self._slots)})
+        with self._book.lock.write():
+            self._lifecycle.start()
+            self._book.begin(self._clock.now_ns() // NANOSECONDS)
+        for name, run in (
+            ("ticker", self._tick_until_stopped),
+            ("sender", self._send_until_stopped),
+            ("publisher", self._publisher.run),
+            *((("elector", self._elector.run),) if self._elector else ()),
+        ):
+            thread = threading.Thread(target=run, name=f"asynq-scheduler-{name}", daemon=True)
+            self._threads[name] = thread
+            thread.start()
+        self._log.info("scheduler started", extra={"entries": len(self._book)})
 
     def stop(self) -> None:
-        """Stops: no new ticks, enqueueings under way finish, the entries are taken back.
+        """Stops: no new ticks, enqueueings under way finish, the history is written,
+        leadership is given back, the published entries are removed.
 
         Does nothing unless it runs.
 
         Raises:
-            ShutdownTimeoutError: ``shutdown_timeout`` passed before all was enqueued.
+            ShutdownTimeoutError: ``shutdown_timeout`` passed before all was enqueued; names
+                what was lost.
         """
-        with self._lock:
-            if self._state is not _State.RUNNING:
+        with self._book.lock.write():
+            if not self._lifecycle.stop():
                 return
-            self._state = _State.STOPPING
         deadline = time.monotonic() + self._config.shutdown_timeout_s
-        self._stopping.set()
         self._end_run.put(None)
+        self._wake_ticker.set()
+        self._join("ticker")
+        self._ends_sending.set()
+        self._outbox.wake()
         self._publisher.stop()
-        ticker, sender, publisher = self._threads
-        ticker.join()
-        self._due.put(None)
-        for thread in (sender, publisher):
-            thread.join(max(0.0, deadline - time.monotonic()))
-        lost = self._sender.abandon() if sender.is_alive() else []
+        self._join("sender", deadline)
+        lost: list[Due] = []
+        self._abandons.set()
+        if self._threads["sender"].is_alive():
+            lost = [*self._sender.in_hand, *self._outbox.take_all()]
         # On a thread of its own, since Redis may take longer than there is time.
         closer = threading.Thread(target=self._take_back, daemon=True)
         closer.start()
         closer.join(max(TAKE_BACK_S, deadline - time.monotonic()))
+        self._hooks.finish(max(deadline, time.monotonic() + TAKE_BACK_S))
         self._connection.close()
-        with self._lock:
-            self._state = _State.STOPPED
+        with self._book.lock.write():
+            self._lifecycle.end()
         self._stopped.set()
         self._log.info("scheduler stopped")
         if lost:
-            names = ", ".join(sorted({slot.id for slot, _ in lost})[:10])
-            raise ShutdownTimeoutError(
-                f"{len(lost)} ticks were not enqueued within {self._config.shutdown_timeout_s} s"
-                f" of shutdown_timeout: {names}"
-            )
+            raise ShutdownTimeoutError(_names(lost, self._config.shutdown_timeout_s))
 
     def run(self) -> None:
         """Starts, and stops on SIGINT or SIGTERM (or ``stop`` from another thread)."""
@@ -284,41 +338,79 @@ class Scheduler:
     ) -> None:
         self.stop()
 
-    def _parse(self, spec: str, location: str | ZoneInfo | None) -> Schedule:
-        zone = self._config.location if location is None else location
-        return parse_schedule(spec, zone, dst=self._config.dst)
+    # -- threads --
 
-    def _check_sealed(self, what: str) -> None:
-        if self._state in (_State.RUNNING, _State.STOPPING):
-            raise SchedulerRunningError(f"cannot {what}: the scheduler runs, stop it first")
+    def _leadership(self) -> int | None:
+        """The term in which ticks are enqueued: 0 without election, None if another leads."""
+        return 0 if self._elector is None else self._elector.term
+
+    def _on_leadership(self, event: Leadership) -> None:
+        self._wake_ticker.set()
+        self._publisher.wake()
+        election = self._config.leader_election
+        if election is not None and election.on_change is not None:
+            on_change = election.on_change
+            self._hooks.call([("on_change", lambda: on_change(event))])
+
+    def _on_fenced(self, reason: str) -> None:
+        if self._elector is not None:
+            self._elector.step_down(reason)
 
     def _tick_until_stopped(self) -> None:
-        while not self._stopping.is_set():
-            now_ns = self._clock.now_ns()
-            with self._lock:
-                due = self._timetable.take_due(now_ns // NANOSECONDS)
-                upcoming_s = self._timetable.next_s
-            if due:
-                self._due.put(due)
-            sleep_s = MAX_SLEEP_S
-            if upcoming_s is not None:
-                sleep_s = min(sleep_s, upcoming_s - self._clock.now_ns() / NANOSECONDS)
-            self._stopping.wait(max(0.0, sleep_s))
+        while self._lifecycle.state is State.RUNNING:
+            self._wake_ticker.clear()
+            self._wake_ticker.wait(self._guarded("ticker", self._ticker.step, 1.0))
 
-    def _ordered(self) -> list[Slot]:
-        """The entries by their next run, those that never run again last."""
-        with self._lock:
-            slots = list(self._slots.values())
-        return sorted(slots, key=lambda slot: (slot.next_s is None, slot.next_s or 0))
+    def _send_until_stopped(self) -> None:
+        while not self._abandons.is_set():
+            pause = self._guarded("sender", self._sender.step, 1.0)
+            if pause is not None:
+                # What is left when it stops is tried until the time is up.
+                ending = self._ends_sending.is_set()
+                (self._abandons if ending else self._ends_sending).wait(pause)
+            elif self._ends_sending.is_set():
+                return
+            else:
+                self._outbox.wait()
+
+    def _guarded(self, name: str, step: Callable[[], float | None], pause: float) -> float | None:
+        """A step; a fault of ours must not end all ticks to come."""
+        try:
+            return step()
+        except Exception:
+            self._log.exception("the %s met a fault of asynq_py; it goes on", name)
+            return pause
+
+    def _join(self, name: str, deadline: float | None = None) -> None:
+        thread = self._threads[name]
+        if thread is threading.current_thread():
+            return
+        thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _take_back(self) -> None:
-        """Removes what was published; the history of named entries stays (it expires)."""
-        unnamed = [slot.id for slot in self._slots.values() if slot.name is None]
+        """Writes what is left to write, and leaves."""
+        self._sender.flush_history()
+        if self._elector is not None:
+            self._elector.stop()
+            self._join("elector")
+            self._elector.resign()
+        self._join("publisher")
+        # The history of entries that will have the same ID again stays; it expires.
+        random_ids = [
+            slot.id
+            for slot in self._book.slots()
+            if slot.definition.name is None and slot.field is None
+        ]
         try:
-            self._connection.run(clear_scheduler_entries(self._scheduler_id))
-            self._connection.run(clear_scheduler_history(unnamed))
+            self._publisher.take_back()
+            self._connection.run(clear_scheduler_history(random_ids))
         except AsynqError as error:
             self._log.warning("the published entries stay until they expire: %s", error)
+
+
+def _names(lost: Sequence[Due], timeout_s: float) -> str:
+    names = ", ".join(sorted({due.slot.id for due in lost})[:10])
+    return f"{len(lost)} ticks were not enqueued within {timeout_s} s of shutdown_timeout: {names}"
 
 
 def _hostname() -> str:

@@ -1,160 +1,428 @@
-"""Enqueues what is due, tells the hooks, keeps the history. One thread of a scheduler."""
+"""Enqueues what is due, in batches, tries again what failed, and notes how it went."""
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
-from collections.abc import Callable, Mapping
-from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC
+from typing import TYPE_CHECKING, cast
+from zoneinfo import ZoneInfo
 
-from asynq_py.broker.enqueue import Announced, Draft, Outcome
+from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome, Tick
 from asynq_py.broker.enqueue_all import enqueue_all
-from asynq_py.broker.presence import record_enqueue_events
+from asynq_py.broker.op import call
+from asynq_py.broker.presence import EnqueueEvent, record_enqueue_events
 from asynq_py.client.prepare import prepare, task_info
-from asynq_py.clock import NANOSECONDS, Clock, from_unix_ns, from_unix_s
-from asynq_py.errors import AsynqError, ConfigError, ConflictError
+from asynq_py.clock import NANOSECONDS, Clock, from_unix_s
+from asynq_py.errors import (
+    AsynqError,
+    ConfigError,
+    ConflictError,
+    DuplicateTaskError,
+    LeaseLostError,
+    OverlapError,
+    RejectedError,
+    RunsExhaustedError,
+    TaskIDConflictError,
+    UnavailableError,
+)
+from asynq_py.options import duration_ns
+from asynq_py.scheduler.book import Book
 from asynq_py.scheduler.config import SchedulerConfig
-from asynq_py.scheduler.entry import Run, RunOutcome, Slot
+from asynq_py.scheduler.entry import Record, RunOutcome, Slot
+from asynq_py.scheduler.hooks import Call, Hooks
+from asynq_py.scheduler.outbox import Outbox
+from asynq_py.scheduler.policy import Overlap
+from asynq_py.scheduler.timetable import Due
 from asynq_py.task import Task
+from asynq_py.wire.message import TaskState
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection
 
-#: Entries due together, each with the Unix second it was due at.
-Due: TypeAlias = list[tuple[Slot, int]]
-
-#: Headers of a named entry's tasks: which entry, and for which moment.
+#: Headers that say which tick a task is: of which entry, and for which moment.
 ENTRY_HEADER = "asynq-entry"
 SCHEDULED_FOR_HEADER = "asynq-scheduled-for"
-#: The most entries enqueued before their history is written.
+#: The most ticks enqueued before their history is written.
 BATCH = 500
+#: What Redis refuses for now, and may take later.
+PASSING = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS", "EXECABORT", "NOAUTH"})
+#: The longest pause between attempts, seconds.
+LONGEST_PAUSE_S = 2.0
+#: The most runs that wait to be written to the history.
+MOST_EVENTS = 20_000
+#: A history is trimmed and its life prolonged at least this often; runs between are one ZADD.
+FULL_HISTORY_NS = 24 * 3600 * NANOSECONDS
+#: How many failures of a batch are logged one by one.
+LOGGED = 5
 
 
 class Sender:
-    """Takes what is due from a queue until it finds None there."""
+    """Empties the outbox. ``step`` is called by one thread."""
 
     def __init__(
         self,
         connection: Connection,
+        book: Book,
+        outbox: Outbox,
+        hooks: Hooks,
         config: SchedulerConfig,
-        due: queue.SimpleQueue[Due | None],
-        lock: threading.RLock,
+        leadership: Callable[[], int | None],
+        fenced: Callable[[str], None],
         clock: Clock,
         log: logging.Logger,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = connection
+        self._book = book
+        self._outbox = outbox
+        self._hooks = hooks
         self._config = config
-        self._due = due
-        self._lock = lock
+        self._group = config.leader_election.group if config.leader_election else ""
+        self._retry_for_s = duration_ns("retry_for", config.retry_for) / NANOSECONDS
+        self._leadership = leadership
+        self._fenced = fenced
         self._clock = clock
         self._log = log
+        self._monotonic = monotonic
         self._announced: Announced = {}
-        self._waiting: Due = []
-        self._abandoned = False
+        self._events: deque[EnqueueEvent] = deque(maxlen=MOST_EVENTS)
+        self._failures = 0
+        self._in_hand: list[Due] = []
+        self._allowance = 0.0
+        self._allowed_at = monotonic()
+        self.counts: Counter[RunOutcome] = Counter()
 
-    def run(self) -> None:
-        """Enqueues until told to stop."""
-        while (due := self._due.get()) is not None:
-            self._waiting = due
-            while self._waiting and not self._abandoned:
-                batch = self._waiting[:BATCH]
-                try:
-                    self._enqueue(batch)
-                except Exception:
-                    # A fault of ours must not end all ticks to come.
-                    self._log.exception("a batch of %d ticks failed", len(batch))
-                self._waiting = self._waiting[BATCH:]
+    @property
+    def in_hand(self) -> Sequence[Due]:
+        """Ticks taken from the outbox whose fate is open."""
+        return self._in_hand
 
-    def abandon(self) -> Due:
-        """Gives up; returns what was not enqueued, or not known to be."""
-        self._abandoned = True
-        lost = list(self._waiting)
-        while True:
-            try:
-                lost += self._due.get_nowait() or ()
-            except queue.Empty:
-                return lost
+    def count(self, outcome: RunOutcome, count: int) -> None:
+        """Counts runs that are noted elsewhere."""
+        self.counts[outcome] += count
 
-    def _enqueue(self, batch: Due) -> None:
-        now_ns = self._clock.now_ns()
-        drafts: list[Draft] = []
-        going: Due = []
-        for slot, due_s in batch:
-            self._call("pre_enqueue", self._config.pre_enqueue, slot.task, dict(slot.options))
-            try:
-                draft = prepare(
-                    slot.task,
-                    slot.options,
-                    now_ns=now_ns,
-                    max_payload_size=self._config.max_payload_size,
-                    headers=_evidence(slot, due_s) if slot.name else None,
-                )
-            except ConfigError as error:
-                self._settle(slot, due_s, None, error)
-            else:
-                drafts.append(draft)
-                going.append((slot, due_s))
-        outcomes = self._connection.run(
-            enqueue_all(drafts, now_ns=now_ns, announced=self._announced)
-        )
-        events: list[tuple[str, str, int]] = []
-        for (slot, due_s), draft, outcome in zip(going, drafts, outcomes, strict=True):
-            at_ns = self._settle(slot, due_s, draft, outcome)
-            if outcome is None:
-                events.append((slot.id, draft.task_id, at_ns))
-        if events:
-            try:
-                self._connection.run(record_enqueue_events(events))
-            except AsynqError as error:
-                self._log.warning("%d runs are missing in the history: %s", len(events), error)
-
-    def _settle(self, slot: Slot, due_s: int, draft: Draft | None, outcome: Outcome) -> int:
-        """Notes how a tick went and tells the hooks; returns when that was."""
-        now_ns = self._clock.now_ns()
-        if outcome is None:
-            verdict = RunOutcome.ENQUEUED
-        elif isinstance(outcome, ConflictError):
-            verdict = RunOutcome.DUPLICATE
-        else:
-            verdict = RunOutcome.FAILED
-        run = Run(
-            scheduled_at=from_unix_s(due_s),
-            enqueued_at=from_unix_ns(now_ns) if outcome is None else None,
-            outcome=verdict,
-            task_id=draft.task_id if draft else "",
-            error=outcome,
-            lateness=timedelta(microseconds=(now_ns - due_s * NANOSECONDS) // 1000),
-        )
-        with self._lock:
-            slot.note(run)
-        info = task_info(draft, now_ns) if draft and outcome is None else None
-        self._call("post_enqueue", self._config.post_enqueue, info, outcome)
-        if outcome is not None:
-            handler = self._config.error_handler or self._log_error
-            self._call("error_handler", handler, slot.task, dict(slot.options), outcome)
-        return now_ns
-
-    def _log_error(self, task: Task, options: Mapping[str, object], error: Exception) -> None:
-        """The default error handler; a duplicate is what uniqueness is for."""
-        level = logging.INFO if isinstance(error, ConflictError) else logging.ERROR
-        self._log.log(level, "%s was not enqueued: %s", task.type, error)
-
-    def _call(self, name: str, hook: Callable[..., None] | None, *args: object) -> None:
-        """Calls a hook; what it raises is logged and goes no further."""
-        if hook is None:
-            return
+    def step(self) -> float | None:
+        """Enqueues a batch; returns after how many seconds to come again, None: nothing waits."""
+        most = self._allowed()
+        if most == 0:
+            return 1 / (self._config.rate_limit or 1.0)
+        if self._failures:
+            self._drop_outdated()
+        batch = [due for due in self._outbox.take(most) if not due.slot.is_gone]
+        if not batch:
+            return None if not len(self._outbox) else 0.0
+        self._in_hand = batch
         try:
-            hook(*args)
-        except Exception:
-            self._log.exception("%s raised", name)
+            waiting = self._enqueue(batch)
+        finally:
+            self._in_hand = []
+        if waiting:
+            self._outbox.put_back(waiting)
+            self._failures += 1
+            return random.uniform(0.01, min(LONGEST_PAUSE_S, 0.05 * 2.0 ** min(self._failures, 8)))
+        self._failures = 0
+        self._allowance -= len(batch)
+        return 0.0
+
+    def settle_all(self, ticks: Sequence[Due], outcome: RunOutcome) -> None:
+        """Notes of ticks that they are not enqueued by us."""
+        if not ticks:
+            return
+        now_ns = self._clock.now_ns()
+        with self._book.lock.write():
+            for due in ticks:
+                if not due.is_noted_only:
+                    due.slot.note(Record(due.tick_s, now_ns, outcome, "", None))
+                    if outcome is RunOutcome.MISSED:
+                        due.slot.missed += 1
+        self.counts[outcome] += len(ticks)
+        self._log.warning("%d ticks were not enqueued: %s", len(ticks), outcome.value)
+
+    def flush_history(self) -> bool:
+        """Writes the runs that wait to the history; whether none waits any more."""
+        while self._events:
+            some = [self._events[i] for i in range(min(BATCH, len(self._events)))]
+            try:
+                self._connection.run(record_enqueue_events(some))
+            except AsynqError as error:
+                self._log.warning("%d runs are not in the history yet: %s", len(some), error)
+                return False
+            for _ in some:
+                self._events.popleft()
+        return True
+
+    # -- a batch --
+
+    def _enqueue(self, batch: list[Due]) -> list[Due]:
+        """Enqueues ticks; returns those to be tried again, in their order."""
+        term = self._leadership()
+        if term is None:
+            self.settle_all(batch, RunOutcome.LOST_LEADERSHIP)
+            return []
+        now_ns = self._clock.now_ns()
+        self._prepare(batch, now_ns)
+        ready = [due for due in batch if due.draft is not None]
+        ended: list[tuple[Due, Outcome]] = []
+        for fence, ticks in (
+            (None, [due for due in ready if due.slot.field is None]),
+            (Fence(self._group, term), [due for due in ready if due.slot.field is not None]),
+        ):
+            if not ticks:
+                continue
+            drafts = [cast(Draft, due.draft) for due in ticks]
+            op = enqueue_all(drafts, now_ns=now_ns, announced=self._announced, fence=fence)
+            ended += zip(ticks, self._connection.run(op), strict=True)
+        return self._settle(ended)
+
+    def _settle(self, ended: list[tuple[Due, Outcome]]) -> list[Due]:
+        """Notes how ticks went; returns those to be tried again."""
+        now_ns = self._clock.now_ns()
+        again: list[Due] = []
+        settled: list[tuple[Due, RunOutcome, AsynqError | None]] = []
+        passing: list[tuple[Due, AsynqError]] = []
+        exhausted: list[Slot] = []
+        for due, error in ended:
+            if isinstance(error, RunsExhaustedError):
+                exhausted.append(due.slot)
+                continue
+            if error is not None and self._may_pass(due, error):
+                again.append(due)
+                if due.failed_at is None:
+                    due.failed_at = self._monotonic()
+                    passing.append((due, error))
+                continue
+            settled.append((due, *self._verdict(due, error)))
+        self._note([each for each in settled if not each[0].is_noted_only], now_ns)
+        if exhausted:
+            with self._book.lock.write():
+                for slot in exhausted:
+                    self._book.exhaust(slot)
+        self._report(settled, passing)
+        self.flush_history()
+        return again
+
+    def _may_pass(self, due: Due, error: AsynqError) -> bool:
+        """Whether a failure is worth another attempt."""
+        if isinstance(error, UnavailableError):
+            due.is_unsure = due.is_unsure or error.written is None
+            return True
+        if isinstance(error, RejectedError) and error.code in PASSING:
+            since = due.failed_at
+            return since is None or self._monotonic() - since < self._retry_for_s
+        return False
+
+    def _verdict(self, due: Due, error: AsynqError | None) -> tuple[RunOutcome, AsynqError | None]:
+        if error is None:
+            return RunOutcome.ENQUEUED, None
+        if isinstance(error, RejectedError) and error.code == "FENCED":
+            self._fenced(str(error))
+            return RunOutcome.LOST_LEADERSHIP, LeaseLostError(str(error))
+        if isinstance(error, OverlapError):
+            return RunOutcome.OVERLAPPED, error
+        if isinstance(error, ConflictError):
+            if due.is_unsure and due.slot.field is None and self._is_ours(due, error):
+                return RunOutcome.ENQUEUED, None
+            return RunOutcome.DUPLICATE, error
+        return RunOutcome.FAILED, error
+
+    def _is_ours(self, due: Due, error: ConflictError) -> bool:
+        """Whether a task stands in its own way: an attempt was stored, and nobody told us."""
+        draft = cast(Draft, due.draft)
+        if isinstance(error, TaskIDConflictError):
+            # Random IDs do not meet; one that the user chose may be another task's.
+            return "task_id" not in due.slot.definition.options
+        if isinstance(error, DuplicateTaskError):
+            try:
+                return self._connection.run(call("GET", draft.lock)) == draft.task_id.encode()
+            except AsynqError:
+                return False
+        return False
+
+    def _note(
+        self, settled: Sequence[tuple[Due, RunOutcome, AsynqError | None]], now_ns: int
+    ) -> None:
+        with self._book.lock.write():
+            for due, outcome, error in settled:
+                draft = due.draft
+                task_id = draft.task_id if isinstance(draft, Draft) else ""
+                due.slot.note(Record(due.tick_s, now_ns, outcome, task_id, error))
+                if outcome is RunOutcome.ENQUEUED:
+                    self._events.append(self._event(due.slot, task_id, now_ns))
+        self.counts.update(outcome for _, outcome, _ in settled)
+
+    def _event(self, slot: Slot, task_id: str, now_ns: int) -> EnqueueEvent:
+        is_full = not 0 <= now_ns - slot.full_history_ns < FULL_HISTORY_NS or len(slot.runs) < 2
+        if is_full:
+            slot.full_history_ns = now_ns
+        return EnqueueEvent(slot.id, task_id, now_ns, trims=is_full or now_ns // 1000 % 64 == 0)
+
+    # -- tasks --
+
+    def _prepare(self, batch: list[Due], now_ns: int) -> None:
+        """Makes the tasks of ticks that have none yet; what fails is settled."""
+        new = [due for due in batch if due.draft is None]
+        before = self._config.pre_enqueue
+        calls: list[Call] = []
+        made: dict[int, object] = {}
+        for due in new:
+            if due.is_noted_only:
+                continue
+            definition = due.slot.definition
+            if before is not None:
+                calls.append(("pre_enqueue", _bind(before, definition.task, definition.options)))
+            if definition.payload is not None:
+                calls.append(("payload", _bind(_make_task, due, made)))
+        self._hooks.call_first(calls)
+        failed: list[tuple[Due, RunOutcome, AsynqError | None]] = []
+        for due in new:
+            try:
+                due.draft = self._draft(due, made, now_ns)
+            except ConfigError as error:
+                failed.append((due, RunOutcome.FAILED, error))
+        if failed:
+            self._note(failed, now_ns)
+            self._report(failed, [])
+
+    def _draft(self, due: Due, made: Mapping[int, object], now_ns: int) -> Draft:
+        slot, definition = due.slot, due.slot.definition
+        name = f"{slot.field or slot.id}:".removeprefix(":")
+        if due.is_noted_only:
+            tick = Tick(slot.field or "", due.tick_s)
+            return Draft(slot.queue, "", b"", TaskState.PENDING, tick=tick)
+        task: object = definition.task
+        if definition.payload is not None:
+            task = made.get(id(due), ConfigError("the payload was not made in time"))
+            if isinstance(task, Exception):
+                raise task if isinstance(task, ConfigError) else ConfigError(f"payload: {task!r}")
+        task_id = None
+        if due.number:
+            task_id = f"{name}now:{due.number}"
+        elif slot.field is not None:
+            task_id = f"{name}{due.tick_s}"
+        draft = prepare(
+            cast(Task, task),
+            definition.options,
+            now_ns=now_ns,
+            max_payload_size=self._config.max_payload_size,
+            headers=evidence(slot, due.tick_s) if slot.has_evidence else None,
+            task_id=task_id,
+        )
+        if slot.field is None:
+            return draft
+        if due.number:
+            return draft._replace(tick=Tick(f"{slot.field}!", due.number))
+        tick = Tick(
+            slot.field,
+            due.tick_s,
+            definition.overlap is Overlap.SKIP,
+            definition.max_runs or 0,
+        )
+        return draft._replace(tick=tick)
+
+    # -- what is told --
+
+    def _report(
+        self,
+        settled: Sequence[tuple[Due, RunOutcome, AsynqError | None]],
+        passing: Sequence[tuple[Due, AsynqError]],
+    ) -> None:
+        """Tells the hooks and the log."""
+        after, handler = self._config.post_enqueue, self._config.error_handler
+        calls: list[Call] = []
+        if after is not None:
+            now_ns = self._clock.now_ns()
+            for due, outcome, error in settled:
+                if due.is_noted_only:
+                    continue
+                info = None
+                if outcome is RunOutcome.ENQUEUED:
+                    info = task_info(cast(Draft, due.draft), now_ns)
+                calls.append(("post_enqueue", _bind(after, info, error)))
+        failures = [(due, error) for due, _, error in settled if error is not None]
+        if handler is not None:
+            for due, error in (*passing, *failures):
+                if not due.is_noted_only:
+                    definition = due.slot.definition
+                    call_it = _bind(handler, definition.task, definition.options, error)
+                    calls.append(("error_handler", call_it))
+        else:
+            self._log_failures(passing, "waits and is tried again")
+            self._log_failures(failures, "was not enqueued")
+        self._hooks.call(calls)
+
+    def _log_failures(self, failures: Sequence[tuple[Due, AsynqError]], what: str) -> None:
+        """The default error handler; a duplicate is what uniqueness is for."""
+        for due, error in failures[:LOGGED]:
+            if isinstance(error, ConflictError | LeaseLostError):
+                level = logging.INFO
+            elif isinstance(error, UnavailableError):
+                level = logging.WARNING
+            else:
+                level = logging.ERROR
+            task = due.slot.definition.task
+            self._log.log(level, "%s %s: %s", task.type, what, error, extra={"entry": due.slot.id})
+        if len(failures) > LOGGED:
+            self._log.warning("%d more: %s", len(failures) - LOGGED, what)
+
+    # -- pace --
+
+    def _allowed(self) -> int:
+        """How many ticks may go now."""
+        limit = self._config.rate_limit
+        if limit is None:
+            return BATCH
+        now = self._monotonic()
+        # What was not used within a second is not saved up.
+        saved = self._allowance + (now - self._allowed_at) * limit
+        self._allowance = min(max(1.0, limit), saved)
+        self._allowed_at = now
+        return min(BATCH, int(self._allowance))
+
+    def _drop_outdated(self) -> None:
+        """After an outage: leaves out what the misfire policies do not want any more."""
+        now_s = self._clock.now_ns() / NANOSECONDS
+        waiting = self._outbox.take_all()
+        newest = {id(due.slot): due for due in waiting if not due.number}
+        kept: list[Due] = []
+        dropped: list[Due] = []
+        for due in waiting:
+            misfire = due.slot.misfire
+            grace_s = misfire.grace_s
+            is_late = grace_s is not None and now_s - due.tick_s > grace_s
+            is_old = misfire.policy != "all" and newest.get(id(due.slot)) is not due
+            outdated = not due.number and not due.is_noted_only and (is_late or is_old)
+            (dropped if outdated else kept).append(due)
+        self._outbox.put_back(kept)
+        self.settle_all(dropped, RunOutcome.MISSED)
 
 
-def _evidence(slot: Slot, due_s: int) -> dict[str, str]:
-    """What a named entry's task says of its tick; RFC 3339, UTC, milliseconds."""
-    moment = from_unix_s(due_s).astimezone(UTC)
+def evidence(slot: Slot, tick_s: int) -> dict[str, str]:
+    """What a task says of its tick; RFC 3339, UTC, milliseconds."""
+    moment = from_unix_s(tick_s).astimezone(UTC)
     return {
         ENTRY_HEADER: slot.id,
         SCHEDULED_FOR_HEADER: moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
     }
+
+
+def _make_task(due: Due, made: dict[int, object]) -> None:
+    """Makes the task of a tick whose payload follows from it."""
+    definition = due.slot.definition
+    assert definition.payload is not None
+    moment = from_unix_s(due.tick_s).astimezone(ZoneInfo(due.slot.schedule.location))
+    try:
+        made[id(due)] = definition.task.with_payload(definition.payload(moment), definition.codec)
+    except Exception as error:
+        made[id(due)] = error
+
+
+def _bind(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    """A call to be made later; mappings are copied, for the hook to keep."""
+    copies = [dict(each) if isinstance(each, dict) else each for each in arguments]
+    if function is _make_task:
+        copies = list(arguments)
+    return lambda: function(*copies)

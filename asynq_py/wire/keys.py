@@ -73,3 +73,21 @@ def scheduler_key(scheduler_id: str) -> str:
 def scheduler_history_key(entry_id: str) -> str:
     """Sorted set of an entry's enqueue events; score: when, Unix seconds."""
     return f"asynq:scheduler_history:{entry_id}"
+
+
+# What follows is ours: Go knows nothing of it and never touches it.
+
+
+def ledger_key(queue: str) -> str:
+    """Hash of the last tick of each entry that enqueues here: "tick runs task-ID"."""
+    return f"asynq:{{{queue}}}:py:ticks"
+
+
+def terms_key(queue: str) -> str:
+    """Hash of the highest term of each group of schedulers that enqueued here."""
+    return f"asynq:{{{queue}}}:py:terms"
+
+
+def leader_key(group: str) -> str:
+    """Hash of who leads a group of schedulers: holder, term, until."""
+    return f"asynq:py:leader:{group}"

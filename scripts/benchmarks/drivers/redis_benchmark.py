@@ -13,7 +13,7 @@ import sys
 from asynq_py import Client, Task
 from asynq_py.broker.scripts import ENQUEUE
 from asynq_py.testing.resp import ask
-from asynq_py.wire.keys import pending_key, task_key
+from asynq_py.wire.keys import ledger_key, pending_key, task_key, terms_key
 
 from . import driver
 
@@ -47,11 +47,13 @@ def script(n: int, connections: int = 1, pipeline: int = 1, size: int = 1) -> fl
     Returns:
         The seconds by redis-benchmark's own measure, without its start.
     """
-    keys = [pending_key(QUEUE)] + [task_key(QUEUE, RANDOM_ID)] * size
+    keys = [pending_key(QUEUE), ledger_key(QUEUE), terms_key(QUEUE)]
+    keys += [task_key(QUEUE, RANDOM_ID)] * size
+    head = ["1700000000000000000", "", ""]
     task: list[str | bytes] = ["pending", "0", RANDOM_ID, message]
     command: list[str | bytes] = [program, "-h", host, "-p", port, "-r", str(2**31 - 1), "--csv"]
     command += ["-c", str(connections), "-P", str(pipeline), "-n", str(n // size)]
-    command += ["EVALSHA", ENQUEUE.sha, str(len(keys)), *keys, "1700000000000000000", *task * size]
+    command += ["EVALSHA", ENQUEUE.sha, str(len(keys)), *keys, *head, *task * size]
     done = subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     # A line of columns: test, which is the command, bytes and all; rps; latencies.
     told = re.search(rb'","([\d.]+)"(?:,"[\d.]+")*\s*\Z', done.stdout)

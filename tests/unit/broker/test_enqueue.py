@@ -9,8 +9,11 @@ import pytest
 from asynq_py import (
     BrokerError,
     DuplicateTaskError,
+    OverlapError,
     RejectedError,
+    RunsExhaustedError,
     TaskIDConflictError,
+    TickTakenError,
     UnavailableError,
 )
 from asynq_py.broker.enqueue import (
@@ -49,7 +52,7 @@ def stored(commands: list[Command]) -> list[Any]:
 def ids(command: Command) -> list[str]:
     """The IDs of the tasks in one script call."""
     assert command[0] in ("EVALSHA", "EVAL")
-    args = list(command[3 + int(command[2]) + 1 :])
+    args = list(command[3 + int(command[2]) + 3 :])
     found = []
     while args:
         state, _, task_id, _ = args[:4]
@@ -69,10 +72,14 @@ def test_a_pending_task_is_sent_in_the_scripts_form() -> None:
             (
                 "EVALSHA",
                 ENQUEUE.sha,
-                2,
+                4,
                 "asynq:{default}:pending",
+                "asynq:{default}:py:ticks",
+                "asynq:{default}:py:terms",
                 "asynq:{default}:t:a",
                 NOW,
+                "",
+                "",
                 "pending",
                 "0",
                 "a",
@@ -102,9 +109,11 @@ def test_locks_and_groups_add_their_keys_in_the_order_of_the_tasks() -> None:
     played = replay(enqueue_all(drafts, now_ns=NOW, announced=known()), [[[1] * 4]])
 
     ((command,),) = played.sent
-    assert command[2] == 13
-    assert list(command[3:16]) == [
+    assert command[2] == 15
+    assert list(command[3:18]) == [
         "asynq:{default}:pending",
+        "asynq:{default}:py:ticks",
+        "asynq:{default}:py:terms",
         "asynq:{default}:t:a",
         lock,
         "asynq:{default}:scheduled",
@@ -119,8 +128,8 @@ def test_locks_and_groups_add_their_keys_in_the_order_of_the_tasks() -> None:
         "asynq:{default}:groups",
     ]
     messages = [encode(draft.message) for draft in drafts]
-    assert list(command[16:]) == [
-        NOW,
+    assert list(command[18:]) == [
+        *(NOW, "", ""),
         *("scheduled", 60, "a", messages[0], 99),
         *("aggregating", "0", "b", messages[1], 98, "g"),
         *("scheduled", "0", "c", messages[2], 97),
@@ -144,7 +153,10 @@ def test_a_script_that_the_server_has_lost_is_sent_whole() -> None:
         (-1, DuplicateTaskError, False),
         (b"WRONGTYPE Operation against a key", RejectedError, False),
         (2, BrokerError, None),
-        (-2, BrokerError, None),
+        (-2, TickTakenError, False),
+        (-3, OverlapError, False),
+        (-4, RunsExhaustedError, False),
+        (-5, BrokerError, None),
         (None, BrokerError, None),
         ("1", BrokerError, None),
         ([1], BrokerError, None),

@@ -47,7 +47,7 @@ def stored(commands: list[Command]) -> list[Any]:
 def ids(command: Command) -> list[str]:
     """The IDs of the tasks in one script call."""
     assert command[0] in ("EVALSHA", "EVAL")
-    args = list(command[3 + int(command[2]) + 1 :])
+    args = list(command[3 + int(command[2]) + 3 :])
     found = []
     while args:
         state, _, task_id, _ = args[:4]
