@@ -15,7 +15,8 @@ class Proxy:
 
     ``cut("request", b"EVALSHA")`` breaks the next connection on which such a request comes,
     before Redis sees it; ``cut("reply", b"EVALSHA")`` lets Redis act and breaks the
-    connection in place of the reply. Each works once.
+    connection in place of the reply. Each works once. While it is down, every connection
+    is broken when a request comes, and Redis sees none.
     """
 
     def __init__(self, port: int) -> None:
@@ -26,6 +27,8 @@ class Proxy:
         self._cut: tuple[Literal["request", "reply"], bytes] | None = None
         #: Called with what a client sends, before Redis gets it.
         self.on_request: Callable[[bytes], None] = lambda data: None
+        #: Whether Redis is out of reach.
+        self.is_down = False
         #: Set once a connection has been cut.
         self.has_cut = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -41,6 +44,11 @@ class Proxy:
         self.has_cut.clear()
         with self._lock:
             self._cut = (where, word)
+
+    def forget_cut(self) -> None:
+        """Breaks no connection after all."""
+        with self._lock:
+            self._cut = None
 
     def close(self) -> None:
         """Breaks all connections and takes no more."""
@@ -94,6 +102,8 @@ class Proxy:
                 else:
                     cut = None
             self.on_request(data)
+            if self.is_down:
+                break
             if cut and cut[0] == "request":
                 self.has_cut.set()
                 break
