@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, cast
-from zoneinfo import ZoneInfo
 
 from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome, Tick
 from asynq_py.broker.enqueue_all import enqueue_all
@@ -29,7 +28,6 @@ from asynq_py.errors import (
     TaskIDConflictError,
     UnavailableError,
 )
-from asynq_py.options import duration_ns
 from asynq_py.scheduler.book import Book
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.entry import Record, RunOutcome, Slot
@@ -82,7 +80,7 @@ class Sender:
         self._hooks = hooks
         self._config = config
         self._group = config.leader_election.group if config.leader_election else ""
-        self._retry_for_s = duration_ns("retry_for", config.retry_for) / NANOSECONDS
+        self._retry_for_s = config.retry_for_s
         self._leadership = leadership
         self._fenced = fenced
         self._clock = clock
@@ -413,7 +411,7 @@ def _make_task(due: Due, made: dict[int, object]) -> None:
     """Makes the task of a tick whose payload follows from it."""
     definition = due.slot.definition
     assert definition.payload is not None
-    moment = from_unix_s(due.tick_s).astimezone(ZoneInfo(due.slot.schedule.location))
+    moment = from_unix_s(due.tick_s).astimezone(due.slot.zone)
     try:
         made[id(due)] = definition.task.with_payload(definition.payload(moment), definition.codec)
     except Exception as error:
