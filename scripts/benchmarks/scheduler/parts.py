@@ -12,13 +12,14 @@ from .arrivals import Arrival, percentile, read, watch
 from .model import Figure, Part, Values
 from .stage import Stage
 
-#: How long to wait for the entries to be listed; Go's are after ten seconds.
+#: How long to wait for idle entries to be listed; Go's are after ten seconds.
 LISTED_WITHIN = 15.0
 #: From the last to the first that is due once more, seconds.
 PAUSE = 10
 MILLI = NANOSECONDS // 1000
 
 MISSING = Figure("missing", "tasks that never came", compared=False)
+LISTED = Figure("listed", "entries that Go's tools list", compared=False)
 RSS = Figure("rss_mib", "resident memory after the last task, MiB", 1)
 PEAK = Figure("peak_mib", "the most resident memory, MiB", 1)
 CPU = Figure("cpu_s", "CPU of the whole run, s", 2)
@@ -32,6 +33,7 @@ TOGETHER = (
     RSS,
     PEAK,
     CPU,
+    LISTED,
     MISSING,
 )
 SPREAD = (
@@ -42,6 +44,7 @@ SPREAD = (
     Figure("stamped_p99_ms", "lateness of pending_since, p99, ms", 1),
     RSS,
     CPU,
+    LISTED,
     MISSING,
 )
 IDLE = (
@@ -130,11 +133,13 @@ def _wave(stage: Stage, n: int, delay: int, seconds: int) -> _Wave:
     started, starting = stage.start()
     first = started + delay
     # A second before the entries that were first are due again.
-    moments = watch(stage.redis, n, first, first + seconds - 1, first + delay - 1)
-    now, peak = stage.memory_mib()
-    listed = stage.wait_until_listed(n, LISTED_WITHIN)
+    end = first + delay - 1
+    moments = watch(stage.redis, n, first, first + seconds - 1, end)
+    resident, _ = stage.memory_mib()
+    listed = stage.wait_until_listed(n, end - time.time())
     stopping = stage.stop()
     cpu = stage.cpu_seconds()
+    _, peak = stage.memory_mib()
     arrivals = read(stage.redis, moments, lambda number: first + number % seconds)
     if not arrivals:
         raise Unavailable(f"none of {n} tasks came")
@@ -142,7 +147,7 @@ def _wave(stage: Stage, n: int, delay: int, seconds: int) -> _Wave:
         "register_s": registering,
         "start_s": starting,
         "stop_s": stopping,
-        "rss_mib": now,
+        "rss_mib": resident,
         "peak_mib": peak,
         "cpu_s": cpu,
         "missing": n - len(arrivals),
