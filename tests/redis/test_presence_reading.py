@@ -9,6 +9,7 @@ import redis
 
 from asynq_py import WireError
 from asynq_py.broker.presence import (
+    EnqueueEvent,
     PublishedEntries,
     list_schedulers,
     read_enqueue_events,
@@ -93,7 +94,7 @@ def test_what_cannot_be_read_is_left_out_and_counted(
 
 
 def test_the_newest_runs_come_first_and_page_by_page(connection: Connection) -> None:
-    runs = [("e", f"task-{n}", NOW_NS + n * NANOSECONDS) for n in range(5)]
+    runs = [EnqueueEvent("e", f"task-{n}", NOW_NS + n * NANOSECONDS) for n in range(5)]
     connection.run(record_enqueue_events(runs))
 
     def page(start: int, count: int) -> list[str]:
