@@ -58,8 +58,7 @@ class Run:
 class Entry:
     """An entry as it stood at one moment."""
 
-    #: The name, or else: under leader election a hash of all that defines it, equal in all
-    #: schedulers; without it a random UUID.
+    #: The name, or a hash of all that defines it: equal in all schedulers, and after a restart.
     id: str
     name: str | None
     #: The schedule as it was registered.

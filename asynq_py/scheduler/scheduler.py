@@ -14,6 +14,7 @@ import queue
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from types import FrameType, TracebackType
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING, Self, Unpack
 from zoneinfo import ZoneInfo
 
 from asynq_py.broker.control import pause, resume, trigger
-from asynq_py.broker.presence import clear_scheduler_history
 from asynq_py.client.prepare import new_task_id
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from asynq_py.codec import JSON, Codec
@@ -86,6 +86,7 @@ class Scheduler:
         self._end_run: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._scheduler_id = f"{_hostname()}:{os.getpid()}:{new_task_id()}"
         self._hooks = Hooks(self._log)
+        self._transitions: Counter[str] = Counter()
         self._elector: Elector | None = None
         election = self._config.leader_election
         if election is not None:
@@ -165,8 +166,7 @@ class Scheduler:
         scheduler enqueues.
 
         Returns:
-            The entry's ID: its name; or else, under leader election, a hash of all that
-            defines it, and without it a random UUID.
+            The entry's ID: its name, or a hash of all that defines it.
 
         Raises:
             ScheduleSyntaxError: ``spec`` cannot be read.
@@ -322,9 +322,11 @@ class Scheduler:
         return self._lifecycle.state is State.RUNNING and self._leadership() is not None
 
     def counts(self) -> Mapping[str, int]:
-        """How many ticks went how since it was made, by outcome; and ``waiting`` now."""
+        """How many ticks went how since it was made, by outcome, and are ``waiting`` now; and
+        how often leadership was ``elected``, ``lost`` or ``resigned``."""
         counts = {outcome.value: count for outcome, count in self._sender.counts.items()}
-        return counts | {"waiting": len(self._outbox) + len(self._sender.in_hand)}
+        counts["waiting"] = len(self._outbox) + len(self._sender.in_hand)
+        return counts | self._transitions
 
     def start(self) -> None:
         """Starts enqueueing, and returns at once.
@@ -425,6 +427,7 @@ class Scheduler:
         return 0 if self._elector is None else self._elector.term
 
     def _on_leadership(self, event: Leadership) -> None:
+        self._transitions[event.event] += 1
         if event.event == "elected":
             self._listener.replay()
         self._wake_ticker.set()
@@ -490,15 +493,8 @@ class Scheduler:
             self._join("elector")
             self._elector.resign()
         self._join("publisher")
-        # The history of entries that will have the same ID again stays; it expires.
-        random_ids = [
-            slot.id
-            for slot in self._book.slots()
-            if slot.definition.name is None and slot.field is None
-        ]
         try:
             self._publisher.take_back()
-            self._connection.run(clear_scheduler_history(random_ids))
         except AsynqError as error:
             self._log.warning("the published entries stay until they expire: %s", error)
 
