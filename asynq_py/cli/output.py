@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,24 +16,31 @@ from asynq_py.wire.gotext import duration
 
 #: The widest that a table is where it is not shown on a terminal: as wide as it needs.
 _UNLIMITED = 100_000
+#: The narrowest that a column is folded to.
+_FOLDED_TO = 24
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, fold: str = "") -> None:
     """Prints a table.
 
     Args:
-        fold: The columns that may break their lines on a narrow terminal, by their names.
+        fold: The columns that break their lines where the terminal is narrow, by their names.
+            Where not even that is enough, whole lines are left to the terminal to break.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in columns:
-        table.add_column(column, no_wrap=column not in fold, overflow="fold")
+        table.add_column(column, no_wrap=column not in fold.split(), overflow="fold")
     for row in rows:
         # As Text, lest "[red]" in a payload be taken for a colour.
         table.add_row(*(Text(printable(cell)) for cell in row))
     out = console()
-    if out.is_terminal:
-        out.print(table)
-        return
+    fixed = sum(
+        2 + max(cell_len(cell) for cell in cells)
+        for cells in zip(columns, *rows, strict=True)
+        if cells[0] not in fold.split()
+    )
+    if out.width - fixed < _FOLDED_TO * len(fold.split()):
+        out.width = _UNLIMITED
     with out.capture() as captured:
         out.print(table)
     # The cells of the last column are filled up with blanks.
