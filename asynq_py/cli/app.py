@@ -37,7 +37,9 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except AsynqError as error:
-        sys.stderr.write(f"asynq-py: {error}\n")
+        # Several lines only where there are several faults.
+        for line in str(error).splitlines():
+            sys.stderr.write(f"asynq-py: {line}\n")
         return 1
     except BrokenPipeError:
         # Whoever read has seen enough; what is left to write must not fail at exit.
