@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from asynq_py.clock import NANOSECONDS, from_unix_ns
 from asynq_py.wire.gotext import duration
@@ -31,8 +30,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, fold: s
     for column in columns:
         table.add_column(column, no_wrap=column not in fold.split(), overflow="fold")
     for row in rows:
-        # As Text, lest "[red]" in a payload be taken for a colour.
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*map(printable, row))
     out = console()
     fixed = sum(
         2 + max(cell_len(cell) for cell in cells)
@@ -54,9 +52,12 @@ def show_json(data: object) -> None:
 
 
 def console() -> Console:
-    """Where tables and notes are printed; lines are broken on terminals only."""
+    """Where tables and notes are printed; lines are broken on terminals only.
+
+    What stands in Redis is printed as it is: "[red]" is no colour, ":x:" no picture.
+    """
     width = None if sys.stdout.isatty() else _UNLIMITED
-    return Console(highlight=False, markup=False, width=width)
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def printable(text: str) -> str:

@@ -118,6 +118,7 @@ def _yaml(text: str) -> Mapping[object, object]:
     except ModuleNotFoundError:
         raise ConfigError("YAML needs another package: pip install pyyaml") from None
     try:
+        _check_keys(yaml.compose(text, yaml.SafeLoader))
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -126,6 +127,29 @@ def _yaml(text: str) -> Mapping[object, object]:
     except (yaml.YAMLError, ValueError) as error:  # the latter of a date that does not exist
         raise ConfigError(" ".join(str(error).split())) from None
     return table("the file", {} if data is None else data)
+
+
+def _check_keys(root: Any) -> None:  # noqa: ANN401
+    """Refuses a key that is there twice, of which PyYAML would drop the first."""
+    nodes, met = [root], set()
+    while nodes:
+        node = nodes.pop()
+        # What an alias stands for is the very same node, once more.
+        if node is None or node.id == "scalar" or node in met:
+            continue
+        met.add(node)
+        if node.id == "sequence":
+            nodes.extend(node.value)
+            continue
+        keys: set[str] = set()
+        for key, value in node.value:
+            nodes.append(value)
+            if key.id == "scalar" and key.value in keys:
+                mark = key.start_mark
+                place = f"line {mark.line + 1}, column {mark.column + 1}"
+                raise ConfigError(f'{place}: the key "{key.value}" is there twice')
+            if key.id == "scalar":
+                keys.add(key.value)
 
 
 # --- from plain data to what it means ---

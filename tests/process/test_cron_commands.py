@@ -156,6 +156,13 @@ def test_with_once_a_time_that_does_not_exist_runs_after_the_gap(command: Comman
     ]
 
 
+@pytest.mark.parametrize("start", ["2026-03-28", "2026-03-28T02:29:59"])
+def test_what_is_skipped_after_the_last_run_is_not_shown(start: str, command: Command) -> None:
+    ran = explain(command, "30 2 * * *", "-n", "1", *BERLIN, "--from", start)
+
+    assert remarks(ran) == [("1", "2026-03-28 02:30:00", "")]
+
+
 def test_several_times_that_do_not_exist_are_counted(command: Command) -> None:
     ran = explain(command, "*/15 * * * *", "-n", "1", *BERLIN, "--from", "2026-03-29T01:46")
 
@@ -170,6 +177,9 @@ def test_a_repeated_time_runs_twice(command: Command) -> None:
     ran = explain(command, "30 2 * * *", "-n", "3", *AUTUMN)
 
     again = "clocks go back from 03:00 to 02:00, 02:30 is repeated: this is the"
+    assert remarks(explain(command, "30 2 * * *", "-n", "1", *AUTUMN)) == [
+        ("1", "2026-10-25 02:30:00", f"{again} first time")
+    ]
     assert remarks(ran) == [
         ("1", "2026-10-25 02:30:00", f"{again} first time"),
         ("2", "2026-10-25 02:30:00", f"{again} second time; from here on UTC+01:00"),
@@ -329,7 +339,7 @@ def publish(connection: Connection) -> Callable[..., None]:
 def test_the_entries_of_all_schedulers_are_listed_by_their_next_run(
     cron: Command, publish: Callable[..., None]
 ) -> None:
-    publish(entry("never", b"", None, None), entry("later", b'{"a":"[red]"}', 3724.4, 2.6))
+    publish(entry("never", b"", None, None), entry("later", b'{"a":" :x: [red]"}', 3724.4, 2.6))
     publish(entry("soon", b"\xff", 30.4, 60.6), entry("now", b"\x1b[2J", -1, -0.4), scheduler="t")
     publish(entry("gone", b"", 1, 1), scheduler="gone", ttl_s=20)
 
@@ -341,7 +351,7 @@ def test_the_entries_of_all_schedulers_are_listed_by_their_next_run(
         ["Entry ID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
         ["now", "@every 1h", "type:now", "non-printable bytes", options, "Now", "0s ago"],
         ["soon", "@every 1h", "type:soon", "non-printable bytes", options, "In 30s", "1m1s ago"],
-        ["later", "@every 1h", "type:later", '{"a":"[red]"}', options, "In 1h2m4s", "3s ago"],
+        ["later", "@every 1h", "type:later", '{"a":" :x: [red]"}', options, "In 1h2m4s", "3s ago"],
         ["never", "@every 1h", "type:never", options, "never", "N/A"],
     ]
 
@@ -531,9 +541,12 @@ def test_without_redis_every_command_fails_in_one_line(
     assert ran.err.count("\n") == 1
 
 
-def test_a_reader_that_leaves_early_sees_no_traceback() -> None:
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize("n", ["1", "999"])
+def test_a_reader_that_leaves_early_sees_no_traceback(n: str, output: str) -> None:
+    command = ["cron", "explain", "@daily", "-n", n, "--output", output]
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "asynq_py", "cron", "explain", "@daily", "-n", "999"],
+        [sys.executable, "-W", "error", "-m", "asynq_py", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONUNBUFFERED": ""},

@@ -70,6 +70,12 @@ def test_the_least_that_is_needed(write: Write) -> None:
     assert same(task, PeriodicTask("@daily", Task("report")))
 
 
+def test_a_byte_order_mark_and_windows_lines_do_no_harm(write: Write) -> None:
+    text = MINIMAL.replace("\n", "\r\n").encode("utf-8-sig")
+
+    assert len(load_file(write(text)).tasks) == 1
+
+
 EVERYTHING = """
 [scheduler]
 location = "Europe/Berlin"
@@ -215,6 +221,23 @@ def test_yaml_has_the_same_keys(name: str, write: Write) -> None:
     assert same(tasks[1], PeriodicTask("@hourly", Task("nothing", None)))
 
 
+def test_aliases_in_yaml_stand_for_what_they_name(write: Write) -> None:
+    pytest.importorskip("yaml")
+    text = """
+task:
+  - {spec: "@daily", type: a, payload: &shared {x: 1}}
+  - {spec: "@daily", type: b, payload: *shared}
+"""
+
+    assert [task.task.payload for task in load_file(write(text, "t.yaml")).tasks] == [
+        b'{"x":1}',
+        b'{"x":1}',
+    ]
+    assert faults(write("task: &tasks [*tasks]", "t.yaml")) == [
+        "t.yaml: task 1: it must be a table"
+    ]
+
+
 def test_a_fault_in_yaml_has_its_line(write: Write) -> None:
     pytest.importorskip("yaml")
 
@@ -222,6 +245,8 @@ def test_a_fault_in_yaml_has_its_line(write: Write) -> None:
         "t.yaml: line 3, column 1"
     )
     assert faults(write("- a", "t.yaml")) == ["t.yaml: the file must be a table, not a list"]
+    (fault,) = faults(write("task:\n  - type: a\n    type: b", "t.yaml"))
+    assert fault == 't.yaml: line 3, column 5: the key "type" is there twice'
     (fault,) = faults(write("task: [{type: a, spec: '@daily', start_at: 2026-99-01}]", "t.yaml"))
     assert "month must be in 1..12" in fault or "start_at must be a moment" in fault
 
