@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: How long ``stop`` waits for the provider, seconds. It may hang, and is not needed any more.
 LEAVE_S = 1.0
+#: How many faults are remembered as told; each may have a text of its own.
+MOST_TOLD = 1000
 
 
 class PeriodicTaskManager:
@@ -217,6 +219,8 @@ class PeriodicTaskManager:
 
     def _tell(self, fault: str, error: Exception | None = None) -> None:
         if fault not in self._told and not self._stopping.is_set():
+            if len(self._told) == MOST_TOLD:
+                self._told.clear()
             self._told.add(fault)
             self._log.error("the tasks stay as they are: %s", fault, exc_info=error)
 

@@ -24,6 +24,7 @@ from asynq_py import (
 from asynq_py.scheduler.provider import FileProvider, load_file
 
 Write = Callable[..., Path]
+DOCUMENTATION = Path(__file__).parents[3] / "docs" / "schedule-file.md"
 
 
 @pytest.fixture
@@ -185,6 +186,18 @@ def test_no_tasks_must_be_said(write: Write) -> None:
     assert load_file(write("task = []")).tasks == []
     (fault,) = faults(write(""))
     assert "there is no task" in fault
+
+
+def test_the_example_and_the_faults_in_the_documentation_are_true(write: Write) -> None:
+    _, example, _, told, _ = DOCUMENTATION.read_text().split("```")
+    example = example.removeprefix("toml")
+
+    config, _, tasks = load_file(write(example))
+
+    assert config.leader_election == LeaderElection("billing")
+    assert [task.name for task in tasks] == ["daily-report", "refresh"]
+    broken = example.replace("0 9", "60 9").replace("queue =", "quue =")
+    assert faults(write(broken)) == told.split("\n")[1:-1]
 
 
 YAML = """
