@@ -271,6 +271,18 @@ def test_it_starts_once_and_stops_for_good(make: Make) -> None:
         manager.start()
 
 
+def test_to_stop_what_does_not_run_does_nothing(make: Make) -> None:
+    provider = Provided(A)
+    manager = make(provider)
+    manager.stop()
+    manager.start()
+
+    provider.give(B)
+    provider.wait_until_done_with()
+
+    assert names(manager) == {"b"}
+
+
 def test_run_ends_when_it_is_stopped(make: Make) -> None:
     provider = Provided(A)
     manager = make(provider)
