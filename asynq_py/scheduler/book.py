@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import count
 from typing import NamedTuple
 
 from asynq_py.broker.ledger import Noted
-from asynq_py.client.prepare import new_task_id
 from asynq_py.errors import ConfigError, NotFoundError
 from asynq_py.schedule import parse_schedule
 from asynq_py.scheduler.config import SchedulerConfig
@@ -59,6 +59,10 @@ class Book:
         """All of them as they stand. Reads."""
         return [slot.entry() for slot in self._slots.values()]
 
+    def find(self, entry_id: str) -> Slot | None:
+        """One of them, if there is one. Reads."""
+        return self._slots.get(entry_id)
+
     def slot(self, entry_id: str) -> Slot:
         """One of them. Reads.
 
@@ -73,11 +77,16 @@ class Book:
     def add(self, slot: Slot) -> None:
         """Adds one; it does not tick before ``begin``. Writes.
 
+        Without a ledger, entries may be the same in all, as in Go; their IDs are numbered.
+
         Raises:
             ConfigError: The ID is taken.
         """
         if slot.id in self._slots:
-            raise ConfigError(_taken(slot))
+            if slot.definition.name is not None or slot.field is not None:
+                raise ConfigError(_taken(slot))
+            number = next(n for n in count(2) if f"{slot.id}-{n}" not in self._slots)
+            slot.id = f"{slot.id}-{number}"
         self._slots[slot.id] = slot
 
     def remove(self, entry_id: str) -> None:
@@ -211,13 +220,12 @@ class Book:
         self.refill()
 
 
-def make_slot(definition: PeriodicTask, config: SchedulerConfig, *, applied: bool = False) -> Slot:
-    """An entry at work.
+def make_slot(definition: PeriodicTask, config: SchedulerConfig) -> Slot:
+    """An entry at work; its ID is the same whenever and wherever it is made.
 
     Args:
         definition: What it is to do.
         config: The scheduler's.
-        applied: Whether its ID is to be the same whenever it is made.
 
     Raises:
         ScheduleSyntaxError: The spec cannot be read.
@@ -236,11 +244,8 @@ def make_slot(definition: PeriodicTask, config: SchedulerConfig, *, applied: boo
     )
     entry_id = definition.name
     if entry_id is None:
-        if has_ledger or applied:
-            defining = f"{definition.fingerprint()} {schedule.location} {config.dst}"
-            entry_id = sha256(defining.encode()).hexdigest()[:32]
-        else:
-            entry_id = new_task_id()
+        defining = f"{definition.fingerprint()} {schedule.location} {config.dst}"
+        entry_id = sha256(defining.encode()).hexdigest()[:32]
     field = f"{election.group if election else ''}:{entry_id}" if has_ledger else None
     zoned = definition.location is None or definition.spec.startswith(("TZ=", "CRON_TZ="))
     return Slot(definition, schedule, entry_id, misfire, field, zoned=zoned)
@@ -265,7 +270,7 @@ def make_slots(
         if definition.name is not None:
             where += f" ({definition.name!r})"
         try:
-            slot = make_slot(definition, config, applied=True)
+            slot = make_slot(definition, config)
         except ConfigError as error:
             faults.append(f"{where}: {error}")
             continue
