@@ -112,12 +112,13 @@ class Sender:
             return 1 / (self._config.rate_limit or 1.0)
         if self._failures:
             self._drop_outdated()
+        begun = self._outbox.term
         batch = [due for due in self._outbox.take(most) if not due.slot.is_gone]
         if not batch:
             return None if not len(self._outbox) else 0.0
         self._in_hand = batch
         try:
-            waiting = self._enqueue(batch)
+            waiting = self._enqueue(batch, begun)
         finally:
             self._in_hand = []
         if waiting:
@@ -157,12 +158,13 @@ class Sender:
 
     # -- a batch --
 
-    def _enqueue(self, batch: list[Due]) -> list[Due]:
-        """Enqueues ticks; returns those to be tried again, in their order."""
+    def _enqueue(self, batch: list[Due], begun: int | None) -> list[Due]:
+        """Enqueues ticks of a term; returns those to be tried again, in their order."""
         term = self._leadership()
-        if term is None:
-            self.settle_all(batch, RunOutcome.LOST_LEADERSHIP)
-            return []
+        if term is None or term != begun:
+            batch = self._give_up(batch, begun, term)
+            if not batch or term is None:
+                return []
         now_ns = self._clock.now_ns()
         self._prepare(batch, now_ns)
         ready = [due for due in batch if due.draft is not None]
@@ -176,7 +178,18 @@ class Sender:
             drafts = [cast(Draft, due.draft) for due in ticks]
             op = enqueue_all(drafts, now_ns=now_ns, announced=self._announced, fence=fence)
             ended += zip(ticks, self._connection.run(op), strict=True)
-        return self._settle(ended)
+        again = self._settle(ended)
+        if any(_is_fenced(error) for _, error in ended):
+            again = self._give_up(again, begun, None)
+        return again
+
+    def _give_up(self, ticks: list[Due], begun: int | None, term: int | None) -> list[Due]:
+        """Leaves ticks of a term that has ended to the ledger and who reads it next; returns
+        what was triggered, which may go in a new term."""
+        left = [due for due in ticks if term is not None and due.number]
+        self._outbox.end(begun)
+        self.settle_all([due for due in ticks if due not in left], RunOutcome.LOST_LEADERSHIP)
+        return left
 
     def _settle(self, ended: list[tuple[Due, Outcome]]) -> list[Due]:
         """Notes how ticks went; returns those to be tried again."""
@@ -220,7 +233,7 @@ class Sender:
     def _verdict(self, due: Due, error: AsynqError | None) -> tuple[RunOutcome, AsynqError | None]:
         if error is None:
             return RunOutcome.ENQUEUED, None
-        if isinstance(error, RejectedError) and error.code == "FENCED":
+        if _is_fenced(error):
             self._fenced(str(error))
             return RunOutcome.LOST_LEADERSHIP, LeaseLostError(str(error))
         if isinstance(error, OverlapError):
@@ -399,6 +412,11 @@ class Sender:
             (dropped if outdated else kept).append(due)
         self._outbox.put_back(kept)
         self.settle_all(dropped, RunOutcome.MISSED)
+
+
+def _is_fenced(error: AsynqError | None) -> bool:
+    """Whether the queue has seen a higher term."""
+    return isinstance(error, RejectedError) and error.code == "FENCED"
 
 
 def evidence(slot: Slot, tick_s: int) -> dict[str, str]:

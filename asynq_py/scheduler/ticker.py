@@ -61,7 +61,7 @@ class Ticker:
         """Does what is to be done now; returns after how many seconds to come again."""
         self._watch_the_clock()
         term = self._leadership()
-        if term != self._term:
+        if term != self._term or term != self._outbox.term:
             self._begin(term)
         with self._book.lock.read():
             has_unread = bool(self._book.unread(1))
@@ -74,7 +74,7 @@ class Ticker:
 
     def _begin(self, term: int | None) -> None:
         """A term begins, or has ended: the ledger says where to go on."""
-        self._sender.settle_all(self._outbox.take_all(), RunOutcome.LOST_LEADERSHIP)
+        self._sender.settle_all(self._outbox.begin(term), RunOutcome.LOST_LEADERSHIP)
         if self._term is not None or term:
             with self._book.lock.write():
                 self._book.unread_all()
