@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -54,6 +54,8 @@ PERIODS = {"minutes": 60, "sevens": 7, "thrice": 50, "alone": 30, "latest": 20, 
 WHOLE = ("minutes", "sevens", "thrice")
 REPLICAS = 3
 STEPS = ("elect", "tick", "send")
+#: How many ticks go at a time: few, so that a backlog takes several batches.
+SMALL, LARGE = 3, 500
 
 ENTRIES = [
     PeriodicTask("* * * * *", AsynqTask("t"), name="minutes", misfire=EVERY),
@@ -68,14 +70,13 @@ ENTRIES = [
 def test_each_tick_is_enqueued_once_whatever_happens(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Small batches, so that a backlog takes several and much can happen between them.
-    monkeypatch.setattr(sender_module, "BATCH", 40)
+    monkeypatch.setattr(sender_module, "BATCH", SMALL)
 
     class Here(SchedulingMachine):
         where = server
 
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
+        Here, settings=settings(max_examples=100, stateful_step_count=40, deadline=None)
     )
 
 
@@ -83,15 +84,15 @@ def test_a_tick_given_up_is_not_passed_over_by_those_after_it(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A backlog of several batches; the term ends with the first, and another begins at once.
-    monkeypatch.setattr(sender_module, "BATCH", 5)
+    monkeypatch.setattr(sender_module, "BATCH", SMALL)
     with machine(server) as here:
         here.set_the_clock(0, 3600)
-        here.take_a_step(0, "tick")
-        here.let_its_trust_lapse(0)
-        here.take_a_step(0, "send")
-        here.take_a_step(0, "elect")
+        here.take(0, "tick")
+        here.lapse(0)
+        here.take(0, "send")
+        here.take(0, "elect")
 
-        here.take_a_step(0, "send")
+        here.take(0, "send")
 
         here.come_to_rest(0)
 
@@ -99,7 +100,7 @@ def test_a_tick_given_up_is_not_passed_over_by_those_after_it(
 def test_a_tick_given_up_is_made_up_for_when_the_same_term_goes_on(server: RedisServer) -> None:
     with machine(server) as here:
         here.set_the_clock(0, 7)
-        here.take_a_step(0, "tick")
+        here.take(0, "tick")
         leader = here.replicas[0]
         term = leader.elector.term
 
@@ -111,7 +112,7 @@ def test_a_tick_given_up_is_made_up_for_when_the_same_term_goes_on(server: Redis
         # Asked 5 s and answered 14 s after the last renewal, which was trusted for 13.5 s.
         leader.monotonic.seconds += 5
         leader.proxy.on_request = while_the_renewal_is_late
-        here.take_a_step(0, "elect")
+        here.take(0, "elect")
         assert leader.elector.term == term
         assert here.enqueued["sevens"] == []
         here.set_the_clock(0, 7)
@@ -212,13 +213,33 @@ class Clockwork:
         return self.seconds
 
 
-replicas = st.integers(0, REPLICAS - 1)
+#: The first one mostly, so that much happens to one.
+replicas = st.sampled_from([0, 0, 0, 1, 1, 2])
 #: What may happen while somebody waits for Redis: who does what.
 meanwhiles = st.lists(
     st.tuples(replicas, st.sampled_from([*STEPS, "work", "lapse", "end_lease", "time", "down"])),
     min_size=1,
     max_size=6,
 )
+
+courses = st.lists(
+    st.sampled_from([*STEPS, "send", "lapse", "end_lease", "time"]), min_size=3, max_size=10
+)
+
+
+TROUBLES: dict[str, Callable[[SchedulingMachine, int], object]] = {
+    "its trust lapses": lambda here, number: here.lapse(number),
+    # Also while the holder trusts it still: its clock is slow, or it is frozen.
+    "the lease ends": lambda here, number: here.end_lease(),
+    "it resigns": lambda here, number: here.replicas[number].elector.resign(),
+    "it crashes": lambda here, number: here.restart(number),
+    "its request is lost": lambda here, number: here.proxies[number].cut("request", b"EVALSHA"),
+    "the reply is lost": lambda here, number: here.proxies[number].cut("reply", b"EVALSHA"),
+    "its network fails": lambda here, number: here.fail([number]),
+    "Redis fails": lambda here, number: here.fail(range(REPLICAS)),
+    "Redis is back": lambda here, number: here.fail([]),
+    "the scripts are lost": lambda here, number: here.database.script_flush(),
+}
 
 
 class SchedulingMachine(RuleBasedStateMachine):
@@ -258,7 +279,7 @@ class SchedulingMachine(RuleBasedStateMachine):
             self._move(number, seconds)
             self.monotonics[number].seconds += seconds
 
-    @rule(number=replicas, seconds=st.sampled_from([-3600, -90, -1, 1, 90, 3600]))
+    @rule(number=replicas, seconds=st.sampled_from([-3600, -90, -1, 1, 90, 90, 90, 3600]))
     def set_the_clock(self, number: int, seconds: int) -> None:
         self._move(number, seconds)
 
@@ -266,9 +287,11 @@ class SchedulingMachine(RuleBasedStateMachine):
     def work(self, number: int) -> None:
         self._work(self.replicas[number])
 
-    @rule(number=replicas, step=st.sampled_from(STEPS))
-    def take_a_step(self, number: int, step: str) -> None:
-        self._take(self.replicas[number], step)
+    @rule(number=replicas, course=courses)
+    def run_its_course(self, number: int, course: list[str]) -> None:
+        """Its threads run in any order, while its lease and its time run, too."""
+        for what in course:
+            self._happen(None, "", number, what)
 
     @rule(
         number=replicas,
@@ -282,36 +305,9 @@ class SchedulingMachine(RuleBasedStateMachine):
         """Between looking at its term and sending, say; it thaws, and sends all the same."""
         self._interrupt(self.replicas[number], step, nth, meanwhile)
 
-    @rule(number=replicas)
-    def let_its_trust_lapse(self, number: int) -> None:
-        self.monotonics[number].seconds += LEASE_S
-
-    @rule()
-    def end_the_lease(self) -> None:
-        """Also while the holder trusts it still: its clock is slow, or it is frozen."""
-        self._end_lease()
-
-    @rule(number=replicas)
-    def resign(self, number: int) -> None:
-        self.replicas[number].elector.resign()
-
-    @rule(number=replicas)
-    def crash_and_restart(self, number: int) -> None:
-        self.replicas[number].connection.close()
-        self.replicas[number] = self._replica(number)
-
-    @rule(number=replicas, where=st.sampled_from(["request", "reply"]))
-    def cut_the_next_connection(self, number: int, where: Any) -> None:  # noqa: ANN401
-        self.proxies[number].cut(where, b"EVALSHA")
-
-    @rule(down=st.lists(st.booleans(), min_size=REPLICAS, max_size=REPLICAS))
-    def lose_redis_or_find_it(self, down: list[bool]) -> None:
-        for proxy, is_down in zip(self.proxies, down, strict=True):
-            proxy.is_down = is_down
-
-    @rule()
-    def lose_the_scripts(self) -> None:
-        self.database.script_flush()
+    @rule(number=replicas, what=st.sampled_from(sorted(TROUBLES)))
+    def meet_with(self, number: int, what: str) -> None:
+        TROUBLES[what](self, number)
 
     @rule()
     def finish_the_task(self) -> None:
@@ -326,9 +322,9 @@ class SchedulingMachine(RuleBasedStateMachine):
         for proxy in self.proxies:
             proxy.is_down = False
             proxy.forget_cut()
-        self._end_lease()
+        self.end_lease()
         leader = self.replicas[number]
-        self.monotonics[number].seconds += LEASE_S
+        self.lapse(number)
         self._move(number, self.latest_s + 1 - leader.now_s)
         self._drain(leader)
         for _ in range(3):
@@ -446,6 +442,9 @@ class SchedulingMachine(RuleBasedStateMachine):
         self.latest_s = max(self.latest_s, replica.now_s)
         replica.elected_s = min(replica.elected_s, replica.now_s)
 
+    def take(self, number: int, step: str) -> None:
+        self._take(self.replicas[number], step)
+
     def _take(self, replica: Replica, step: str) -> Any:  # noqa: ANN401
         since_s = replica.elected_s
         answer = replica.take(step)
@@ -458,17 +457,31 @@ class SchedulingMachine(RuleBasedStateMachine):
 
     def _drain(self, replica: Replica) -> None:
         """Works until nothing waits."""
-        for _ in range(10):
-            self._take(replica, "elect")
-            self._take(replica, "tick")
-            for _ in range(10_000):
-                if self._take(replica, "send") is None:
-                    break
-            if replica.elector.term is not None and not len(replica.outbox):
-                return
-        raise AssertionError("it does not come to rest")
+        before, sender_module.BATCH = sender_module.BATCH, LARGE
+        try:
+            for _ in range(10):
+                self._take(replica, "elect")
+                self._take(replica, "tick")
+                while self._take(replica, "send") is not None:
+                    pass
+                if replica.elector.term is not None and not len(replica.outbox):
+                    return
+            raise AssertionError("it does not come to rest")
+        finally:
+            sender_module.BATCH = before
 
-    def _end_lease(self) -> None:
+    def restart(self, number: int) -> None:
+        self.replicas[number].connection.close()
+        self.replicas[number] = self._replica(number)
+
+    def fail(self, numbers: Iterable[int]) -> None:
+        for number, proxy in enumerate(self.proxies):
+            proxy.is_down = number in numbers
+
+    def lapse(self, number: int) -> None:
+        self.monotonics[number].seconds += LEASE_S
+
+    def end_lease(self) -> None:
         if self.database.exists(LEADER):
             self.database.hset(LEADER, "until", 0)
 
@@ -499,13 +512,13 @@ class SchedulingMachine(RuleBasedStateMachine):
         if not self.failures:
             self._observe(replica, since_s)
 
-    def _happen(self, frozen: Replica, frozen_step: str, number: int, what: str) -> None:
+    def _happen(self, frozen: Replica | None, frozen_step: str, number: int, what: str) -> None:
         """Something, while a thread of a replica is frozen; its other threads go on."""
         other = self.replicas[number]
         if what == "lapse":
-            self.monotonics[number].seconds += LEASE_S
+            self.lapse(number)
         elif what == "end_lease":
-            self._end_lease()
+            self.end_lease()
         elif what == "time":
             self.let_time_pass(7)
         elif what == "down":
