@@ -82,6 +82,9 @@ class Proxy:
             except OSError:
                 _shut(near)
                 continue
+            for end in (near, far):
+                # What is passed on in pieces must not wait for acknowledgements.
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             discard = threading.Event()
             threads = [
                 threading.Thread(target=self._requests, args=(near, far, discard), daemon=True),
