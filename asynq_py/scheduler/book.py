@@ -11,7 +11,7 @@ from asynq_py.broker.ledger import Noted
 from asynq_py.errors import ConfigError, NotFoundError
 from asynq_py.schedule import parse_schedule
 from asynq_py.scheduler.config import SchedulerConfig
-from asynq_py.scheduler.entry import Entry, Record, RunOutcome, Slot
+from asynq_py.scheduler.entry import Record, RunOutcome, Slot
 from asynq_py.scheduler.periodic import PeriodicTask
 from asynq_py.scheduler.policy import Overlap
 from asynq_py.scheduler.rwlock import ReadWriteLock
@@ -54,10 +54,6 @@ class Book:
     def slots(self) -> Iterator[Slot]:
         """All of them, in the order of their registration. Reads."""
         return iter(self._slots.values())
-
-    def entries(self) -> list[Entry]:
-        """All of them as they stand. Reads."""
-        return [slot.entry() for slot in self._slots.values()]
 
     def find(self, entry_id: str) -> Slot | None:
         """One of them, if there is one. Reads."""

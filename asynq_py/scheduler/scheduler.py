@@ -233,8 +233,9 @@ class Scheduler:
 
     def entries(self) -> list[Entry]:
         """All entries as they stand now, in the order of their registration."""
+        standby_s = self._standby_s()
         with self._book.lock.read():
-            return self._book.entries()
+            return [slot.entry(standby_s) for slot in self._book.slots()]
 
     def entry(self, entry_id: str) -> Entry:
         """One entry as it stands now.
@@ -242,8 +243,9 @@ class Scheduler:
         Raises:
             NotFoundError: There is none of that ID.
         """
+        standby_s = self._standby_s()
         with self._book.lock.read():
-            return self._book.slot(entry_id).entry()
+            return self._book.slot(entry_id).entry(standby_s)
 
     def pause(self, entry_id: str) -> None:
         """Leaves the ticks of an entry out, in all schedulers of the group, until ``resume``.
@@ -441,9 +443,15 @@ class Scheduler:
         if self._elector is not None:
             self._elector.wake()
 
-    def _on_fenced(self, reason: str) -> None:
+    def _on_fenced(self, reason: str, later_term: int) -> None:
         if self._elector is not None:
-            self._elector.step_down(reason)
+            self._elector.step_down(reason, later_term)
+
+    def _standby_s(self) -> int | None:
+        """Now, where another has the entries tick: then they do not move on here."""
+        running = self._lifecycle.state is State.RUNNING
+        stands_by = running and self._leadership() is None
+        return self._clock.now_ns() // NANOSECONDS if stands_by else None
 
     @property
     def _group(self) -> str | None:

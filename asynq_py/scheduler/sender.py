@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +72,7 @@ class Sender:
         hooks: Hooks,
         config: SchedulerConfig,
         leadership: Callable[[], int | None],
-        fenced: Callable[[str], None],
+        fenced: Callable[[str, int], None],
         clock: Clock,
         log: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
@@ -221,7 +222,7 @@ class Sender:
         if error is None:
             return RunOutcome.ENQUEUED, None
         if isinstance(error, RejectedError) and error.code == "FENCED":
-            self._fenced(str(error))
+            self._fenced(str(error), _later_term(error))
             return RunOutcome.LOST_LEADERSHIP, LeaseLostError(str(error))
         if isinstance(error, OverlapError):
             return RunOutcome.OVERLAPPED, error
@@ -410,6 +411,12 @@ def evidence(slot: Slot, tick_s: int) -> dict[str, str]:
 def _moment(tick_s: int) -> str:
     """RFC 3339, UTC, milliseconds; many entries tick at one moment."""
     return from_unix_s(tick_s).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def _later_term(error: RejectedError) -> int:
+    """The term that enqueue.lua names in "FENCED a leader of term <number> has been here"."""
+    found = re.search(r"term (\d+)", str(error))
+    return int(found[1]) if found else 0
 
 
 def _make_task(due: Due, made: dict[int, object]) -> None:
