@@ -16,7 +16,7 @@ from asynq_py.errors import AsynqError, ConfigError, ConflictError, UnavailableE
 from asynq_py.options import moment_ns
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.entry import Slot
-from asynq_py.scheduler.sender import evidence
+from asynq_py.scheduler.maker import evidence
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection

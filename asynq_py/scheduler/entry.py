@@ -114,7 +114,6 @@ class Slot:
         "definition",
         "failures",
         "field",
-        "full_history_ns",
         "id",
         "is_gone",
         "jitter_ms",
@@ -126,6 +125,8 @@ class Slot:
         "runs",
         "schedule",
         "shard",
+        "trimmed_ns",
+        "untrimmed",
         "zoned",
     )
 
@@ -167,8 +168,9 @@ class Slot:
         self.is_gone = False
         #: Of the published entries, in which part it is.
         self.shard = 0
-        #: When its history in Redis was last trimmed, Unix nanoseconds.
-        self.full_history_ns = 0
+        #: When its history in Redis was last trimmed, Unix nanoseconds, and its runs since.
+        self.trimmed_ns = 0
+        self.untrimmed = 0
 
     @property
     def queue(self) -> str:
