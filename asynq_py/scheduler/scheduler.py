@@ -213,7 +213,7 @@ class Scheduler:
         """Enqueues the ticks of a past range, each once however often it is asked for.
 
         Args:
-            entry_id: Of an entry with a name, or under leader election.
+            entry_id: Which entry; ``@every`` has no past without leader election or start_at.
             start: The first moment of the range; aware.
             end: The last one, not in the future.
             rate: How many tasks a second at most.

@@ -24,6 +24,7 @@ from asynq_py.errors import (
     RejectedError,
     RunsExhaustedError,
     TaskIDConflictError,
+    TickTakenError,
     UnavailableError,
 )
 from asynq_py.scheduler.book import Book
@@ -225,7 +226,7 @@ class Sender:
         if isinstance(error, OverlapError):
             return RunOutcome.OVERLAPPED, error
         if isinstance(error, ConflictError):
-            if due.is_unsure and due.slot.field is None and self._is_ours(due, error):
+            if due.is_unsure and self._is_ours(due, error):
                 return RunOutcome.ENQUEUED, None
             return RunOutcome.DUPLICATE, error
         return RunOutcome.FAILED, error
@@ -233,6 +234,10 @@ class Sender:
     def _is_ours(self, due: Due, error: ConflictError) -> bool:
         """Whether a task stands in its own way: an attempt was stored, and nobody told us."""
         draft = cast(Draft, due.draft)
+        if isinstance(error, TickTakenError):
+            return error.same_id
+        if due.slot.field is not None:
+            return False  # the ledger was asked first, and knows of no attempt
         if isinstance(error, TaskIDConflictError):
             # Random IDs do not meet; one that the user chose may be another task's.
             return "task_id" not in due.slot.definition.options
