@@ -11,7 +11,7 @@ from asynq_py.broker.ledger import Noted
 from asynq_py.errors import ConfigError, NotFoundError
 from asynq_py.schedule import parse_schedule
 from asynq_py.scheduler.config import SchedulerConfig
-from asynq_py.scheduler.entry import Entry, Record, RunOutcome, Slot
+from asynq_py.scheduler.entry import Record, RunOutcome, Slot
 from asynq_py.scheduler.periodic import PeriodicTask
 from asynq_py.scheduler.policy import Overlap
 from asynq_py.scheduler.rwlock import ReadWriteLock
@@ -54,10 +54,6 @@ class Book:
     def slots(self) -> Iterator[Slot]:
         """All of them, in the order of their registration. Reads."""
         return iter(self._slots.values())
-
-    def entries(self) -> list[Entry]:
-        """All of them as they stand. Reads."""
-        return [slot.entry() for slot in self._slots.values()]
 
     def find(self, entry_id: str) -> Slot | None:
         """One of them, if there is one. Reads."""
@@ -166,6 +162,8 @@ class Book:
             del self._unread[slot.id]
             slot.active_since_s = now_s
             slot.resume_after(known.tick)
+            if slot.definition.max_runs is not None and known.runs >= slot.definition.max_runs:
+                slot.next_s = None
             if known.runs and (slot.previous_s is None or slot.previous_s < known.tick):
                 slot.previous_s = known.tick
             self.dirty_shards.add(slot.shard)
@@ -190,11 +188,12 @@ class Book:
                 each.slot.note(Record(tick_s, now_ns, RunOutcome.MISSED, "", None))
         return due, missed
 
-    def exhaust(self, slot: Slot) -> None:
-        """Has an entry never tick again. Writes."""
-        slot.next_s = None
+    def exhaust(self, slots: Sequence[Slot]) -> None:
+        """Has entries never tick again. Writes."""
+        for slot in slots:
+            slot.next_s = None
+            self.dirty_shards.add(slot.shard)
         self.refill()
-        self.dirty_shards.add(slot.shard)
 
     def pause(self, names: frozenset[str]) -> None:
         """Has the entries of these names (an ID, or group/ID) paused, and no others. Writes."""
@@ -290,7 +289,7 @@ def _take_over(slot: Slot, previous: Slot) -> None:
     slot.failures = previous.failures
     slot.missed = previous.missed
     slot.previous_s = previous.previous_s
-    slot.full_history_ns = previous.full_history_ns
+    slot.trimmed_ns, slot.untrimmed = previous.trimmed_ns, previous.untrimmed
 
 
 def _taken(slot: Slot) -> str:

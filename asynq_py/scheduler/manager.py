@@ -135,6 +135,11 @@ class PeriodicTaskManager:
         with self._syncing:
             return self._apply(self._ask())
 
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler that it runs: to pause, resume, trigger, backfill, count."""
+        return self._scheduler
+
     def entries(self) -> list[Entry]:
         """All entries as they stand now. See Scheduler.entries."""
         return self._scheduler.entries()
