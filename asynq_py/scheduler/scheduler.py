@@ -266,7 +266,8 @@ class Scheduler:
         with self._book.lock.write():
             self._lifecycle.start()
             self._book.begin(self._clock.now_ns() // NANOSECONDS)
-        self._engine.start()
+            # Here, lest somebody stops threads that are not there yet.
+            self._engine.start()
         self._log.info("scheduler started", extra={"entries": len(self._book)})
 
     def stop(self) -> None:
