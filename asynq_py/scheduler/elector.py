@@ -98,8 +98,9 @@ class Elector:
     def run(self) -> None:
         """Stands, renews and stands again until stopped."""
         while not self._is_stopping:
-            self._wake.clear()
             self._wake.wait(self.step())
+            # Then only, since ``stop`` is looked for after it.
+            self._wake.clear()
 
     def stop(self) -> None:
         """Asks ``run`` to return; the leadership is kept until ``resign``."""

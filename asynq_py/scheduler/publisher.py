@@ -64,9 +64,10 @@ class Publisher:
     def run(self) -> None:
         """Publishes now, and then at every interval."""
         while not self._is_stopping:
-            self._wake.clear()
             self.publish()
             self._wake.wait(self._interval_s)
+            # Then only, since ``stop`` is looked for after it.
+            self._wake.clear()
 
     def stop(self) -> None:
         """Asks ``run`` to return."""
