@@ -59,7 +59,9 @@ class Hooks:
         self._calls.put(done)
         if done.wait(PATIENCE_S):
             return True
-        self._hangs = True
+        with self._lock:
+            # It may have returned this very moment.
+            self._hangs = not done.is_set()
         self._log.error("a hook has not returned within %s s; going on without it", PATIENCE_S)
         return False
 
@@ -83,13 +85,14 @@ class Hooks:
     def _run(self) -> None:
         while (each := self._calls.get()) is not None:
             if isinstance(each, threading.Event):
-                self._hangs = False
-                each.set()
+                with self._lock:
+                    self._hangs = False
+                    each.set()
                 continue
             name, hook = each
             try:
                 hook()
-            except Exception:
+            except BaseException:  # SystemExit, too: it would end all hooks to come
                 self._log.exception("%s raised", name)
 
 
