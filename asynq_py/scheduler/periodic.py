@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
+from functools import partial
 from hashlib import sha256
 from typing import TypeAlias, Unpack
 from zoneinfo import ZoneInfo
@@ -141,7 +142,7 @@ class PeriodicTask:
                 ("end_at", self.end_ns),
                 ("max_runs", self.max_runs),
                 ("exclude", sorted(self.exclude) or None),
-                ("payload", maker and _name(maker)),
+                ("payload", maker and (_identity(maker), _identity(self.codec))),
                 ("options", sorted(self.options.items()) or None),
                 ("headers", sorted(task.headers.items()) or None),
                 ("task options", sorted(task._options.items()) or None),
@@ -153,9 +154,16 @@ class PeriodicTask:
         return sha256(fields.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _name(maker: PayloadOf) -> tuple[str, str]:
-    """What a function is known by in all processes."""
-    return getattr(maker, "__module__", ""), getattr(maker, "__qualname__", "")
+def _identity(value: object) -> object:
+    """What a function or an object is known by in all processes."""
+    if isinstance(value, partial):
+        return _identity(value.func), value.args, sorted(value.keywords.items())
+    if hasattr(value, "__qualname__"):
+        return getattr(value, "__module__", ""), value.__qualname__
+    kind = type(value)
+    # Without a form of its own an object shows where in memory it is.
+    shown = repr(value) if kind.__repr__ is not object.__repr__ else ""
+    return kind.__module__, kind.__qualname__, shown
 
 
 _NO_OPTIONS: Normalized = {}
