@@ -37,8 +37,8 @@ class Book:
         self.lock = ReadWriteLock()
         self._config = config
         self._slots: dict[str, Slot] = {}
-        #: Of the entries of ``apply``: ID and fingerprint, by key.
-        self._applied: dict[str, tuple[str, str]] = {}
+        #: Fingerprints of the entries of ``apply``, by ID.
+        self._applied: dict[str, str] = {}
         self._timetable = Timetable()
         #: Those that wait for what the ledger has of them.
         self._unread: dict[str, Slot] = {}
@@ -93,6 +93,7 @@ class Book:
         """
         self.slot(entry_id).is_gone = True
         del self._slots[entry_id]
+        self._applied.pop(entry_id, None)
 
     def begin(self, now_s: int) -> None:
         """Has all of them tick from now on; those with a ledger once it is read. Writes."""
@@ -117,18 +118,17 @@ class Book:
         old = self._slots
         self._slots = {}
         for slot, fingerprint in slots:
-            key = slot.definition.name or fingerprint
-            known = before.get(key)
             now = slot
-            if known is not None and known[0] in old:
-                previous = old[known[0]]
-                if known[1] == fingerprint:
+            previous = old.get(slot.id)
+            if previous is not None:
+                known = before.get(slot.id) or previous.definition.fingerprint()
+                if known == fingerprint:
                     now = previous
                     kept += 1
                 else:
                     _take_over(slot, previous)
                     changed += 1
-            self._applied[key] = (now.id, fingerprint)
+            self._applied[now.id] = fingerprint
             self._slots[now.id] = now
             if now is slot and running:
                 slot.advance(now_s)
