@@ -12,8 +12,10 @@ from asynq_py.errors import BrokerError, RejectedError, UnavailableError
 _BUSY = frozenset({"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN"})
 #: This server is not (or no longer) the one to talk to: connect anew, resolve anew.
 _WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
-#: What Redis before 7 puts before an error that a script met.
-_IN_SCRIPT = re.compile(r"^@user_script: ?\d+: -?")
+#: What Redis before 7 puts before an error that a script met, and returned or did not catch.
+_IN_SCRIPT = re.compile(
+    r"^(?:ERR Error running script \(call to f_\w+\): )?(?:@user_script: ?\d+: )+-?(?=[A-Z]+ )"
+)
 
 
 def refusal(text: str, what: str) -> RejectedError | UnavailableError:

@@ -8,6 +8,9 @@ from redis import exceptions
 from asynq_py import RejectedError, UnavailableError
 from asynq_py.connection.faults import failure, is_wrong_server, refusal, text_of
 
+#: What Redis 6.2 puts before an error that a script did not catch.
+UNCAUGHT = "ERR Error running script (call to f_a78b44): @user_script:1: @user_script: 1:"
+
 
 @pytest.mark.parametrize(
     ("error", "code"),
@@ -20,6 +23,8 @@ from asynq_py.connection.faults import failure, is_wrong_server, refusal, text_o
         (exceptions.NoScriptError("No matching script", status_code="NOSCRIPT"), "NOSCRIPT"),
         (exceptions.ResponseError("@user_script: 31: -OOM not allowed"), "OOM"),
         (exceptions.ResponseError("@user_script:31: READONLY You"), "READONLY"),
+        (exceptions.ResponseError(f"{UNCAUGHT} -OOM command not allowed"), "OOM"),
+        (exceptions.ResponseError(f"{UNCAUGHT} Wrong number of args"), "ERR"),
     ],
 )
 def test_an_answered_error_is_a_refusal_that_wrote_nothing(
