@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -283,6 +283,30 @@ def test_a_tick_that_redis_refuses_is_not_noted(
     assert noted(database) is None
     database.delete("asynq:{default}:pending")
     assert send(connection, draft(100)) == [None]
+
+
+@pytest.mark.parametrize("term", [0, 7])
+@pytest.mark.parametrize("what", ["stored", "noted", "overlapping", "locked"])
+def test_a_tick_for_which_there_is_no_memory_is_refused_by_that_name(
+    start_server: Callable[..., RedisServer], what: str, term: int
+) -> None:
+    server = start_server()
+    connection = Connection(server.url)
+    send(connection, draft(100, unique=60))
+    server.command("CONFIG", "SET", "maxmemory", "1")
+    made = {
+        "stored": draft(110),
+        "noted": skipped(110),
+        "overlapping": draft(110, unless_undone=True),
+        "locked": draft(110, unique=60),
+    }[what]
+
+    op = enqueue_all([made], now_ns=NOW_NS, announced={"default": NOW_NS}, fence=Fence("g", term))
+    (outcome,) = connection.run(op)
+
+    assert isinstance(outcome, RejectedError)
+    assert outcome.code == "OOM"
+    connection.close()
 
 
 # -- where else tasks may wait --
