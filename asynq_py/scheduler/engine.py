@@ -146,9 +146,8 @@ class Engine:
         self._listener.stop()
         self._join("sender", deadline)
         self.abandons.set()
-        lost: list[Due] = []
-        if self._threads["sender"].is_alive():
-            lost = [*self._sender.in_hand, *self._outbox.take_all()]
+        # Nothing, unless it could not finish; whether it has ended since says nothing.
+        lost = list(dict.fromkeys([*self._sender.in_hand, *self._outbox.take_all()]))
         # On a thread of its own, since Redis may take longer than there is time.
         closer = threading.Thread(target=self._take_back, daemon=True)
         closer.start()

@@ -115,10 +115,11 @@ class Sender:
         self._in_hand = batch
         try:
             waiting = self._enqueue(batch, begun)
+            # Before it leaves our hand, so that it is always in sight.
+            self._outbox.put_back(waiting)
         finally:
             self._in_hand = []
         if waiting:
-            self._outbox.put_back(waiting)
             self._failures += 1
             return random.uniform(0.01, min(LONGEST_PAUSE_S, 0.05 * 2.0 ** min(self._failures, 8)))
         self._failures = 0
