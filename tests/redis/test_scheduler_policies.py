@@ -583,3 +583,33 @@ def test_a_stop_that_loses_ticks_names_them(
 
     assert str(caught.value).endswith("shutdown_timeout: lost-a, lost-b")
     assert not scheduler.is_running
+
+
+@pytest.mark.timeout(60)
+def test_a_stop_names_what_was_lost_also_where_the_sender_ends_at_once(
+    start_server: Callable[..., RedisServer], make_scheduler: Callable[..., Scheduler]
+) -> None:
+    server = start_server()
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    scheduler = make_scheduler(
+        server.url,
+        shutdown_timeout=0,
+        error_handler=lambda task, options, error: told.put(task.type),
+    )
+    scheduler.register("@every 1s", Task("t"), name="lost")
+    server.kill()
+    engine = scheduler._engine
+
+    class Obeyed(threading.Event):
+        """Set only once the sender has ended."""
+
+        def set(self) -> None:
+            super().set()
+            engine._threads["sender"].join(PATIENCE_S)
+
+    engine.abandons = Obeyed()
+    scheduler.start()
+    told.get(timeout=PATIENCE_S)
+
+    with pytest.raises(ShutdownTimeoutError, match="lost"):
+        scheduler.stop()
