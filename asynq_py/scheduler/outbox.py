@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from asynq_py.scheduler.timetable import Due
 
@@ -53,10 +54,13 @@ class Outbox:
         with self._lock:
             self._ticks.extendleft(reversed(list(ticks)))
 
-    def take(self, most: int) -> list[Due]:
-        """The oldest ticks."""
+    def take(self, most: int, most_repeated: int | None = None) -> list[Due]:
+        """The oldest ticks; not as many if there are several of an entry among them."""
         with self._lock:
             count = min(most, len(self._ticks))
+            if most_repeated is not None and count > most_repeated:
+                entries = {id(due.slot) for due in islice(self._ticks, count)}
+                count = count if len(entries) == count else most_repeated
             return [self._ticks.popleft() for _ in range(count)]
 
     def take_all(self) -> list[Due]:

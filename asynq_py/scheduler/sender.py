@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome
-from asynq_py.broker.enqueue_all import enqueue_all
+from asynq_py.broker.enqueue_all import FIRST_CHUNK_TASKS, enqueue_all
 from asynq_py.broker.op import call
 from asynq_py.broker.presence import EnqueueEvent, record_enqueue_events
 from asynq_py.clock import NANOSECONDS, Clock
@@ -109,7 +109,10 @@ class Sender:
         if self._failures:
             self._drop_outdated()
         begun = self._outbox.term
-        batch = [due for due in self._outbox.take(most) if not due.slot.is_gone]
+        # Ticks of one entry go in one script call: if Redis had no memory for the first of two
+        # calls, and then had, the second's ticks would pass over those of the first.
+        taken = self._outbox.take(most, FIRST_CHUNK_TASKS)
+        batch = [due for due in taken if not due.slot.is_gone]
         if not batch:
             return None if not len(self._outbox) else 0.0
         self._in_hand = batch
