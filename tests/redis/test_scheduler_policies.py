@@ -26,6 +26,7 @@ from asynq_py import (
     ShutdownTimeoutError,
     Task,
 )
+from asynq_py.broker.enqueue_all import FIRST_CHUNK_TASKS
 from asynq_py.clock import from_unix_s
 from asynq_py.scheduler import hooks as hooks_module
 from asynq_py.testing.redis_server import RedisServer
@@ -374,6 +375,29 @@ def test_when_too_many_ticks_wait_the_oldest_are_missed(
     assert enqueued(database, "n") == [30, 40, 50]
     assert one.scheduler.counts() == {"enqueued": 3, "missed": 2, "waiting": 0}
     assert one.scheduler.entry("n").missed == 2
+
+
+def test_ticks_of_an_entry_go_in_one_call_lest_one_passes_over_another(
+    stepped: MakeStepped, database: redis.Redis
+) -> None:
+    one = stepped()
+    one.register("@every 1s", name="n", misfire=Misfire.ALL)
+    for number in range(200):
+        one.register("@every 200s", name=f"n{number}", misfire=Misfire.ALL)
+    one.begin()
+    one.step()
+
+    one.pass_time(199)
+    one.ticker.step()
+    sent = []
+    while one.sender.step() == 0.0:
+        sent.append(len(pending(database)) - sum(sent))
+    one.step(1)
+
+    assert sent == [FIRST_CHUNK_TASKS] * 7 + [24]
+    assert enqueued(database, "n") == list(range(1, 201))
+    # Of different entries as many go at a time as there are.
+    assert len(pending(database)) == 400
 
 
 # -- what is told --

@@ -40,6 +40,20 @@ def test_ticks_come_out_in_the_order_they_went_in() -> None:
     assert outbox.take(2) == []
 
 
+def test_several_ticks_of_an_entry_come_out_a_few_at_a_time() -> None:
+    others = [
+        make_slot(PeriodicTask("@every 1s", Task("t"), name=f"n{n}"), SchedulerConfig())
+        for n in range(10)
+    ]
+    outbox = Outbox(100)
+    outbox.put([Due(slot, 0) for slot in others])
+    outbox.put(ticks(*range(1, 7)))
+
+    assert len(outbox.take(10, 4)) == 10
+    assert seconds(outbox.take(10, 4)) == [1, 2, 3, 4]
+    assert seconds(outbox.take(10, 4)) == [5, 6]
+
+
 def test_ticks_that_are_put_back_come_before_the_others() -> None:
     outbox = Outbox(10)
     outbox.put(ticks(1, 2, 3, 4))
