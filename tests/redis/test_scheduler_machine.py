@@ -27,6 +27,7 @@ from hypothesis.stateful import (
 
 from asynq_py import LeaderElection, Leadership, Misfire, Overlap, PeriodicTask, SchedulerConfig
 from asynq_py import Task as AsynqTask
+from asynq_py.broker.scripts import ENQUEUE
 from asynq_py.clock import NANOSECONDS, FixedClock
 from asynq_py.connection.sync import Connection
 from asynq_py.scheduler import sender as sender_module
@@ -53,6 +54,8 @@ PERIODS = {"minutes": 60, "sevens": 7, "thrice": 50, "alone": 30, "latest": 20, 
 #: Entries of which every tick is enqueued, but for the limit.
 WHOLE = ("minutes", "sevens", "thrice")
 REPLICAS = 3
+#: What is in a request with ticks, and in no other.
+SENDS = ENQUEUE.sha.encode()
 STEPS = ("elect", "tick", "send")
 #: How many ticks go at a time: few, so that a backlog takes several batches.
 SMALL, LARGE = 3, 500
@@ -290,6 +293,17 @@ class SchedulingMachine(RuleBasedStateMachine):
     @rule(number=replicas, course=courses)
     def run_its_course(self, number: int, course: list[str]) -> None:
         """Its threads run in any order, while its lease and its time run, too."""
+        for what in course:
+            self._happen(None, "", number, what)
+
+    @rule(number=replicas, where=st.sampled_from(["request", "reply"]), course=courses)
+    def lose_the_line_with_ticks(self, number: int, where: Any, course: list[str]) -> None:  # noqa: ANN401
+        """As a leader, if it can be one; its threads go on."""
+        self.let_time_pass(7)
+        self.take(number, "elect")
+        self.take(number, "tick")
+        self.proxies[number].cut(where, SENDS)
+        self.take(number, "send")
         for what in course:
             self._happen(None, "", number, what)
 
