@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from asynq_py.broker.op import Arg, Command, Exchange, Op, checked
+from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
 from asynq_py.broker.scripts import (
     RECORD_ENQUEUE_EVENT,
     WRITE_SCHEDULER_ENTRIES,
@@ -17,8 +17,15 @@ from asynq_py.broker.scripts import (
     whole,
 )
 from asynq_py.clock import NANOSECONDS, ceil_s
+from asynq_py.errors import WireError
 from asynq_py.wire.keys import SCHEDULERS, scheduler_history_key, scheduler_key
-from asynq_py.wire.presence import SchedulerEntry, scheduler_enqueue_event
+from asynq_py.wire.presence import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    read_scheduler_enqueue_event,
+    read_scheduler_entry,
+    scheduler_enqueue_event,
+)
 
 #: How many runs an entry's history keeps.
 HISTORY_SIZE = 1000
@@ -97,3 +104,57 @@ def clear_scheduler_history(entry_ids: Sequence[str]) -> Op[None]:
     commands = [("DEL", scheduler_history_key(entry_id)) for entry_id in entry_ids]
     for reply in (yield Exchange(commands)) if commands else ():
         checked(reply)
+
+
+class PublishedEntries(NamedTuple):
+    """What schedulers show of themselves."""
+
+    #: In the order of their lists.
+    entries: list[SchedulerEntry]
+    #: How many elements of the lists could not be read.
+    unreadable: int
+
+
+def list_schedulers(now_ns: int) -> Op[list[str]]:
+    """Gives the keys of the lists of entries that are in force, the first to expire first.
+
+    Those that have expired stay where they are: removing them is the writers' business.
+    """
+    reply = yield from call("ZRANGEBYSCORE", SCHEDULERS, now_ns // NANOSECONDS, "+inf")
+    return [key.decode() for key in _elements(reply)]
+
+
+def read_scheduler_entries(keys: Sequence[str]) -> Op[PublishedEntries]:
+    """Reads the entries that the schedulers of these keys show; an element that cannot be
+    read is left out, as in Go, and counted."""
+    entries: list[SchedulerEntry] = []
+    unreadable = 0
+    commands: list[Command] = [("LRANGE", key, 0, -1) for key in keys]
+    for reply in (yield Exchange(commands)) if commands else ():
+        for data in _elements(checked(reply)):
+            try:
+                entries.append(read_scheduler_entry(data))
+            except WireError:
+                unreadable += 1
+    return PublishedEntries(entries, unreadable)
+
+
+def read_enqueue_events(entry_id: str, start: int, count: int) -> Op[list[SchedulerEnqueueEvent]]:
+    """Reads runs from an entry's history, newest first: ``count`` after the first ``start``.
+
+    Raises:
+        WireError: One of them cannot be read.
+
+    Source: asynq v0.26.0, rdb.ListSchedulerEnqueueEvents.
+    """
+    if count < 1:
+        return []
+    key = scheduler_history_key(entry_id)
+    reply = yield from call("ZREVRANGE", key, start, start + count - 1)
+    return [read_scheduler_enqueue_event(data) for data in _elements(reply)]
+
+
+def _elements(reply: Reply) -> list[bytes]:
+    if not isinstance(reply, list) or not all(isinstance(item, bytes) for item in reply):
+        raise WireError(f"Redis answered {reply!r} where a list was due")
+    return reply

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from dataclasses import replace
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import redis
@@ -26,6 +27,8 @@ from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, sett
 from asynq_py.errors import AsynqError, BrokerError, ConfigError
 
 T = TypeVar("T")
+#: What is assumed of a cluster client that does not tell.
+_DEFAULT_PATIENCE_S = 5.0
 #: What a user may give to say where Redis is.
 RedisArgument: TypeAlias = "str | RedisConfig | redis.Redis | redis.RedisCluster"
 
@@ -39,11 +42,22 @@ class Transport(Protocol):
 
 
 class Connection:
-    """Runs operations; safe to share between threads, and to carry over a fork."""
+    """Runs operations; safe to share between threads, and to carry over a fork.
 
-    def __init__(self, redis_argument: RedisArgument) -> None:
-        self._transport = _transport(redis_argument)
+    Args:
+        redis_argument: Where Redis is.
+        wait_s: How much longer than usual a reply may take: commands that wait for something
+            to happen may wait so long. A ready client decides by itself.
+    """
+
+    def __init__(self, redis_argument: RedisArgument, *, wait_s: float = 0.0) -> None:
+        self._transport, self._patience_s = _transport(redis_argument, wait_s)
         self._closed = False
+
+    @property
+    def patience_s(self) -> float | None:
+        """How long a reply is waited for, seconds; None for ever."""
+        return self._patience_s
 
     def run(self, op: Op[T]) -> T:
         """Drives an operation to its end.
@@ -69,6 +83,7 @@ class _Server:
         self._owned = owned
         self._pool = client.connection_pool
         self._idle: deque[Line] = deque()
+        self._is_closed = False
         self._pid = os.getpid()
 
     def send(self, request: Request) -> list[Reply]:
@@ -119,6 +134,7 @@ class _Server:
         return fault
 
     def close(self) -> None:
+        self._is_closed = True
         self._discard_idle()
         if self._owned:
             self._client.close()
@@ -139,7 +155,9 @@ class _Server:
         return Line(self._pool.get_connection())
 
     def _release(self, line: Line) -> None:
-        if self._owned:
+        if self._owned and self._is_closed:
+            self._discard(line)
+        elif self._owned:
             self._idle.append(line)
         else:
             self._pool.release(line.connection)
@@ -185,19 +203,21 @@ class _Cluster:
             self._client.close()
 
 
-def _transport(argument: RedisArgument) -> Transport:
+def _transport(argument: RedisArgument, wait_s: float) -> tuple[Transport, float | None]:
     if isinstance(argument, redis.RedisCluster):
-        return _Cluster(argument, owned=False)
+        return _Cluster(argument, owned=False), _DEFAULT_PATIENCE_S
     if isinstance(argument, redis.Redis):
         check_client(argument.connection_pool.connection_kwargs)
-        return _Server(argument, owned=False)
+        kwargs = argument.connection_pool.connection_kwargs
+        return _Server(argument, owned=False), kwargs.get("socket_timeout")
     config = resolve(argument, "redis.Redis")
+    config = replace(config, timeout=config.timeout + wait_s)
     once = Retry(NoBackoff(), 0)
     try:
         if config.kind == "cluster":
             nodes = [redis.cluster.ClusterNode(*address) for address in config.addresses]
             cluster = redis.RedisCluster(startup_nodes=nodes, retry=once, **settings(config))
-            return _Cluster(cluster, owned=True)
+            return _Cluster(cluster, owned=True), config.timeout
         if config.kind == "sentinel":
             sentinel = Sentinel(
                 config.addresses,
@@ -206,7 +226,7 @@ def _transport(argument: RedisArgument) -> Transport:
             client = sentinel.master_for(
                 config.master, retry=once, max_connections=MANY, **settings(config)
             )
-            return _Server(client, owned=True)
+            return _Server(client, owned=True), config.timeout
     except (RedisError, redis.RedisClusterException) as error:
         raise failure(error, "connect", sent=False) from error
     place: dict[str, Any]
@@ -216,7 +236,7 @@ def _transport(argument: RedisArgument) -> Transport:
         host, port = config.addresses[0]
         place = {"host": host, "port": port}
     client = redis.Redis(**place, retry=once, max_connections=MANY, **settings(config))
-    return _Server(client, owned=True)
+    return _Server(client, owned=True), config.timeout
 
 
 __all__ = ["BrokerError", "Connection", "RedisArgument"]

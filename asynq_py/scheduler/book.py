@@ -59,6 +59,10 @@ class Book:
         """All of them as they stand. Reads."""
         return [slot.entry() for slot in self._slots.values()]
 
+    def find(self, entry_id: str) -> Slot | None:
+        """One of them, if there is one. Reads."""
+        return self._slots.get(entry_id)
+
     def slot(self, entry_id: str) -> Slot:
         """One of them. Reads.
 

@@ -156,6 +156,11 @@ class SchedulerConfig:
         return duration_ns("shutdown_timeout", self.shutdown_timeout) / NANOSECONDS
 
     @property
+    def retry_for_s(self) -> float:
+        """``retry_for`` in seconds."""
+        return duration_ns("retry_for", self.retry_for) / NANOSECONDS
+
+    @property
     def heartbeat_interval_s(self) -> float:
         """``heartbeat_interval`` in seconds."""
         return duration_ns("heartbeat_interval", self.heartbeat_interval) / NANOSECONDS

@@ -36,6 +36,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from asynq_py.broker.control import RESIGNED, announce
 from asynq_py.broker.election import Ballot, campaign, resign
 from asynq_py.errors import AsynqError
 from asynq_py.scheduler.config import LeaderElection, Leadership
@@ -144,6 +145,7 @@ class Elector:
             return
         try:
             self._connection.run(resign(self._group, self._candidate, term))
+            self._connection.run(announce(RESIGNED, "", self._group))
         except AsynqError as error:
             self._log.warning("leadership of %r ends with its lease: %s", self._group, error)
         self._tell("resigned", term, "stopped")

@@ -182,6 +182,11 @@ class Slot:
         )
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The time zone its schedule is read in."""
+        return ZoneInfo(self.schedule.location)
+
+    @property
     def shown_spec(self) -> str:
         """The spec as Go's tools are shown it: they know no location beside it, but understand
         one before it."""
@@ -240,7 +245,7 @@ class Slot:
     def _moment(self, seconds: int | None) -> datetime | None:
         if seconds is None:
             return None
-        return from_unix_s(seconds).astimezone(ZoneInfo(self.schedule.location))
+        return from_unix_s(seconds).astimezone(self.zone)
 
 
 def _jitter_ms(definition: PeriodicTask, entry_id: str) -> int:

@@ -2,8 +2,8 @@
 
 Its threads, so that none waits for another: the ticker takes what is due from a heap and
 puts it into the outbox; the sender enqueues that, in batches, and keeps the history; the
-publisher shows the entries to Go's tools; the elector, if there is an election, stands for
-leadership; hooks have a thread of their own.
+publisher shows the entries to Go's tools; the listener hears what others ask of the entries;
+the elector, if there is an election, stands for leadership; hooks have a thread of their own.
 """
 
 from __future__ import annotations
@@ -20,18 +20,21 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 from zoneinfo import ZoneInfo
 
+from asynq_py.broker.control import pause, resume, trigger
 from asynq_py.broker.presence import clear_scheduler_history
 from asynq_py.client.prepare import new_task_id
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from asynq_py.codec import JSON, Codec
-from asynq_py.errors import AsynqError, ShutdownTimeoutError
+from asynq_py.errors import AsynqError, ConfigError, ShutdownTimeoutError
 from asynq_py.options import Duration, EnqueueOptions
+from asynq_py.scheduler.backfill import Backfill, Backfilled
 from asynq_py.scheduler.book import Book, Changes, make_slot, make_slots
 from asynq_py.scheduler.config import Leadership, SchedulerConfig
 from asynq_py.scheduler.elector import Elector
 from asynq_py.scheduler.entry import Entry
 from asynq_py.scheduler.hooks import Hooks
 from asynq_py.scheduler.lifecycle import Lifecycle, State
+from asynq_py.scheduler.listener import WAIT_S, Listener
 from asynq_py.scheduler.outbox import Outbox
 from asynq_py.scheduler.periodic import PayloadOf, PeriodicTask
 from asynq_py.scheduler.policy import Misfire, Overlap
@@ -117,6 +120,17 @@ class Scheduler:
             self._leadership,
             self._config,
             clock,
+            self._log,
+        )
+        # It waits for messages longer than others wait for replies.
+        self._listening = Connection(redis, wait_s=WAIT_S)
+        self._listener = Listener(
+            self._listening,
+            self._book,
+            self._outbox,
+            self._leadership,
+            self._on_resigned,
+            self._config,
             self._log,
         )
         self._wake_ticker = threading.Event()
@@ -231,6 +245,69 @@ class Scheduler:
         with self._book.lock.read():
             return self._book.slot(entry_id).entry()
 
+    def pause(self, entry_id: str) -> None:
+        """Leaves the ticks of an entry out, in all schedulers of the group, until ``resume``.
+
+        Raises:
+            NotFoundError: There is none of that ID.
+            BrokerError: Redis failed.
+        """
+        self._check_entry(entry_id)
+        self._connection.run(pause(entry_id, self._group, self._clock.now_ns()))
+
+    def resume(self, entry_id: str) -> None:
+        """Has a paused entry tick again; ticks of the pause are not made up for.
+
+        Raises:
+            NotFoundError: There is none of that ID.
+            BrokerError: Redis failed.
+        """
+        self._check_entry(entry_id)
+        self._connection.run(resume(entry_id, self._group))
+
+    def trigger(self, entry_id: str) -> None:
+        """Has the scheduler that leads enqueue an entry's task now, beside its schedule.
+
+        Raises:
+            NotFoundError: There is none of that ID.
+            BrokerError: Redis failed.
+        """
+        self._check_entry(entry_id)
+        self._connection.run(trigger(entry_id, self._group))
+
+    def backfill(
+        self,
+        entry_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        rate: float = 100.0,
+        limit: int = 10_000,
+    ) -> Backfilled:
+        """Enqueues the ticks of a past range, each once however often it is asked for.
+
+        Args:
+            entry_id: Of an entry with a name, or under leader election.
+            start: The first moment of the range; aware.
+            end: The last one, not in the future.
+            rate: How many tasks a second at most.
+            limit: How many ticks at most.
+
+        Raises:
+            NotFoundError: There is none of that ID.
+            ConfigError: A value can never work, or there are too many ticks. Nothing was
+                enqueued.
+            BrokerError: Redis failed for too long; ask again to go on.
+        """
+        if not rate > 0 or limit < 1:
+            raise ConfigError("rate and limit must be more than zero")
+        with self._book.lock.read():
+            slot = self._book.slot(entry_id)
+        plan = Backfill(slot, start, end, limit=limit, now_ns=self._clock.now_ns())
+        return plan.run(
+            self._connection, self._config, self._clock, rate=rate, stopping=self._abandons
+        )
+
     # -- life --
 
     @property
@@ -263,6 +340,7 @@ class Scheduler:
             ("ticker", self._tick_until_stopped),
             ("sender", self._send_until_stopped),
             ("publisher", self._publisher.run),
+            ("listener", self._listener.run),
             *((("elector", self._elector.run),) if self._elector else ()),
         ):
             thread = threading.Thread(target=run, name=f"asynq-scheduler-{name}", daemon=True)
@@ -290,6 +368,7 @@ class Scheduler:
         self._ends_sending.set()
         self._outbox.wake()
         self._publisher.stop()
+        self._listener.stop()
         self._join("sender", deadline)
         lost: list[Due] = []
         self._abandons.set()
@@ -301,6 +380,7 @@ class Scheduler:
         closer.join(max(TAKE_BACK_S, deadline - time.monotonic()))
         self._hooks.finish(max(deadline, time.monotonic() + TAKE_BACK_S))
         self._connection.close()
+        self._listening.close()
         with self._book.lock.write():
             self._lifecycle.end()
         self._stopped.set()
@@ -345,6 +425,8 @@ class Scheduler:
         return 0 if self._elector is None else self._elector.term
 
     def _on_leadership(self, event: Leadership) -> None:
+        if event.event == "elected":
+            self._listener.replay()
         self._wake_ticker.set()
         self._publisher.wake()
         election = self._config.leader_election
@@ -352,9 +434,22 @@ class Scheduler:
             on_change = election.on_change
             self._hooks.call([("on_change", lambda: on_change(event))])
 
+    def _on_resigned(self) -> None:
+        if self._elector is not None:
+            self._elector.wake()
+
     def _on_fenced(self, reason: str) -> None:
         if self._elector is not None:
             self._elector.step_down(reason)
+
+    @property
+    def _group(self) -> str | None:
+        election = self._config.leader_election
+        return election.group if election else None
+
+    def _check_entry(self, entry_id: str) -> None:
+        with self._book.lock.read():
+            self._book.slot(entry_id)
 
     def _tick_until_stopped(self) -> None:
         while self._lifecycle.state is State.RUNNING:

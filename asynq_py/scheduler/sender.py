@@ -7,15 +7,14 @@ import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
-from zoneinfo import ZoneInfo
 
 from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome, Tick
 from asynq_py.broker.enqueue_all import enqueue_all
 from asynq_py.broker.op import call
 from asynq_py.broker.presence import EnqueueEvent, record_enqueue_events
-from asynq_py.client.prepare import prepare, task_info
+from asynq_py.client.prepare import new_task_ids, prepare, task_info
 from asynq_py.clock import NANOSECONDS, Clock, from_unix_s
 from asynq_py.errors import (
     AsynqError,
@@ -29,7 +28,6 @@ from asynq_py.errors import (
     TaskIDConflictError,
     UnavailableError,
 )
-from asynq_py.options import duration_ns
 from asynq_py.scheduler.book import Book
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.entry import Record, RunOutcome, Slot
@@ -46,13 +44,15 @@ if TYPE_CHECKING:
 #: Headers that say which tick a task is: of which entry, and for which moment.
 ENTRY_HEADER = "asynq-entry"
 SCHEDULED_FOR_HEADER = "asynq-scheduled-for"
-#: The most ticks enqueued before their history is written.
+#: The most ticks enqueued, or runs written to the history, at a time.
 BATCH = 500
 #: What Redis refuses for now, and may take later.
 PASSING = frozenset({"OOM", "READONLY", "MISCONF", "NOREPLICAS", "EXECABORT", "NOAUTH"})
 #: The longest pause between attempts, seconds.
 LONGEST_PAUSE_S = 2.0
-#: The most runs that wait to be written to the history.
+#: How many runs are written to the history though ticks wait, and the most that are kept
+#: while Redis is away.
+MANY_EVENTS = 5_000
 MOST_EVENTS = 20_000
 #: A history is trimmed and its life prolonged at least this often; runs between are one ZADD.
 FULL_HISTORY_NS = 24 * 3600 * NANOSECONDS
@@ -82,7 +82,7 @@ class Sender:
         self._hooks = hooks
         self._config = config
         self._group = config.leader_election.group if config.leader_election else ""
-        self._retry_for_s = duration_ns("retry_for", config.retry_for) / NANOSECONDS
+        self._retry_for_s = config.retry_for_s
         self._leadership = leadership
         self._fenced = fenced
         self._clock = clock
@@ -202,7 +202,9 @@ class Sender:
                 for slot in exhausted:
                     self._book.exhaust(slot)
         self._report(settled, passing)
-        self.flush_history()
+        if not len(self._outbox) or len(self._events) >= MANY_EVENTS:
+            # Ticks that wait come first.
+            self.flush_history()
         return again
 
     def _may_pass(self, due: Due, error: AsynqError) -> bool:
@@ -278,16 +280,16 @@ class Sender:
                 calls.append(("payload", _bind(_make_task, due, made)))
         self._hooks.call_first(calls)
         failed: list[tuple[Due, RunOutcome, AsynqError | None]] = []
-        for due in new:
+        for due, task_id in zip(new, new_task_ids(len(new)), strict=True):
             try:
-                due.draft = self._draft(due, made, now_ns)
+                due.draft = self._draft(due, task_id, made, now_ns)
             except ConfigError as error:
                 failed.append((due, RunOutcome.FAILED, error))
         if failed:
             self._note(failed, now_ns)
             self._report(failed, [])
 
-    def _draft(self, due: Due, made: Mapping[int, object], now_ns: int) -> Draft:
+    def _draft(self, due: Due, task_id: str, made: Mapping[int, object], now_ns: int) -> Draft:
         slot, definition = due.slot, due.slot.definition
         name = f"{slot.field or slot.id}:".removeprefix(":")
         if due.is_noted_only:
@@ -298,7 +300,6 @@ class Sender:
             task = made.get(id(due), ConfigError("the payload was not made in time"))
             if isinstance(task, Exception):
                 raise task if isinstance(task, ConfigError) else ConfigError(f"payload: {task!r}")
-        task_id = None
         if due.number:
             task_id = f"{name}now:{due.number}"
         elif slot.field is not None:
@@ -401,19 +402,21 @@ class Sender:
 
 
 def evidence(slot: Slot, tick_s: int) -> dict[str, str]:
-    """What a task says of its tick; RFC 3339, UTC, milliseconds."""
-    moment = from_unix_s(tick_s).astimezone(UTC)
-    return {
-        ENTRY_HEADER: slot.id,
-        SCHEDULED_FOR_HEADER: moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-    }
+    """What a task says of its tick."""
+    return {ENTRY_HEADER: slot.id, SCHEDULED_FOR_HEADER: _moment(tick_s)}
+
+
+@lru_cache(maxsize=16)
+def _moment(tick_s: int) -> str:
+    """RFC 3339, UTC, milliseconds; many entries tick at one moment."""
+    return from_unix_s(tick_s).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _make_task(due: Due, made: dict[int, object]) -> None:
     """Makes the task of a tick whose payload follows from it."""
     definition = due.slot.definition
     assert definition.payload is not None
-    moment = from_unix_s(due.tick_s).astimezone(ZoneInfo(due.slot.schedule.location))
+    moment = from_unix_s(due.tick_s).astimezone(due.slot.zone)
     try:
         made[id(due)] = definition.task.with_payload(definition.payload(moment), definition.codec)
     except Exception as error:

@@ -19,6 +19,11 @@ WORKERS = "asynq:workers"
 SCHEDULERS = "asynq:schedulers"
 #: Pub/sub channel; a message is the ID of a task to cancel.
 CANCEL = "asynq:cancel"
+#: Hash of the entries that do not run: control name to when they were paused, Unix seconds.
+#: This key and the next are asynq_py's own; Go knows nothing of them.
+PAUSED = "asynq:py:paused"
+#: Stream of what running schedulers are asked to do: action, entry, group.
+CONTROL = "asynq:py:control"
 
 
 def queue_prefix(queue: str) -> str:

@@ -8,12 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from asynq_py.clock import NANOSECONDS
+from asynq_py.errors import WireError
 from asynq_py.wire.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
 
-__all__ = ["SchedulerEnqueueEvent", "SchedulerEntry", "scheduler_enqueue_event", "scheduler_entry"]
+__all__ = [
+    "SchedulerEnqueueEvent",
+    "SchedulerEntry",
+    "read_scheduler_enqueue_event",
+    "read_scheduler_entry",
+    "scheduler_enqueue_event",
+    "scheduler_entry",
+]
 
 # Go's zero time, 0001-01-01T00:00:00Z.
 _ZERO_TIME_S = -62135596800
@@ -58,3 +67,27 @@ def scheduler_entry(
 def scheduler_enqueue_event(task_id: str, enqueued_ns: int) -> SchedulerEnqueueEvent:
     """A run as Go's tools list it; the time in Unix nanoseconds."""
     return SchedulerEnqueueEvent(task_id=task_id, enqueue_time=timestamp(enqueued_ns))
+
+
+def read_scheduler_entry(data: bytes) -> SchedulerEntry:
+    """Reads an entry.
+
+    Raises:
+        WireError: The bytes are no SchedulerEntry.
+    """
+    try:
+        return SchedulerEntry.FromString(data)
+    except DecodeError as error:
+        raise WireError(f"no scheduler entry: {error}") from error
+
+
+def read_scheduler_enqueue_event(data: bytes) -> SchedulerEnqueueEvent:
+    """Reads a run.
+
+    Raises:
+        WireError: The bytes are no SchedulerEnqueueEvent.
+    """
+    try:
+        return SchedulerEnqueueEvent.FromString(data)
+    except DecodeError as error:
+        raise WireError(f"no enqueue event: {error}") from error

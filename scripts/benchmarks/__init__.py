@@ -1,12 +1,15 @@
 """Benchmarks: `scripts/bench`.
 
     __main__        the command line; one subcommand for each suite
-    enqueue         a suite: whom to measure at what, and the aims
-    model           what a suite is made of, and what comes out
+    options         what the command line asks of a suite
+    enqueue         a suite of bursts: whom to measure at what, and the aims
+    model           what such a suite is made of, and what comes out
     runner          interleaved bursts, checked and measured
+    report          tables, data
+    scheduler/      a suite: schedulers with many entries
     programs        starting the contenders: drivers/, Go, peers in their own environments
     process         a contender's process and its protocol of JSON lines
-    report          tables, JSON
+    page            what is shown of a run, and how
     machine         what it ran on
 
 Every contender is a process that answers the same commands (see drivers/driver.py and

@@ -7,9 +7,15 @@ it in its own default way and stores it in the same Redis, with its default opti
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from .model import Aim, Contender, Program, Suite
+from .model import Aim, Contender, Program, Settings, Suite
+from .options import Options, having
+from .page import Report
 from .programs import go, own, peer
+from .progress import Progress
+from .report import report
+from .runner import run
 
 ONE_BY_ONE = "One by one: a call and its round trip for each task"
 TOGETHER = "Many at a time: batches, or calls awaited concurrently"
@@ -24,6 +30,19 @@ SEQUENTIAL = ("go sequential",)
 GOROUTINES = ("go 10 goroutines", "go 50 goroutines")
 
 PENDING = ("LLEN", "asynq:{default}:pending")
+
+DEFAULT = Settings(rounds=7, seconds=0.6)
+QUICK = Settings(rounds=2, seconds=0.2)
+
+
+def measure(options: Options, progress: Progress) -> Report:
+    """Runs the suite `enqueue`."""
+    usual = QUICK if options.quick else DEFAULT
+    settings = Settings(options.rounds or usual.rounds, usual.seconds, options.tasks)
+    whole = suite()
+    contenders = having(whole.contenders, options.only, "contender", lambda c: c.name)
+    contenders = having(contenders, options.tables, "table", lambda c: c.section)
+    return report(run(replace(whole, contenders=contenders), settings, progress))
 
 
 def suite() -> Suite:

@@ -23,20 +23,20 @@ def describe(server: RedisServer) -> dict[str, str]:
         "load": f"{os.getloadavg()[0]:.2f} before the run",
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Redis": f"{_info(server, 'server', 'redis_version')}, nothing saved to disk",
+        "Redis": f"{info(server, 'server')['redis_version']}, nothing saved to disk",
     }
 
 
 def server_cpu_seconds(server: RedisServer) -> float:
     """CPU time that Redis has used since its start, user and system."""
-    used = [_info(server, "cpu", name) for name in ("used_cpu_user", "used_cpu_sys")]
-    return sum(map(float, used))
+    used = info(server, "cpu")
+    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
 
-def _info(server: RedisServer, section: str, field: str) -> str:
+def info(server: RedisServer, section: str) -> dict[str, str]:
+    """What Redis says of itself in one section."""
     text: bytes = server.command("INFO", section)
-    fields = dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
-    return fields[field]
+    return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
 
 def _cpu_model() -> str:

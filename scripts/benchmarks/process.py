@@ -22,7 +22,8 @@ class Process:
     """A running driver; whatever goes wrong with it is an Unavailable."""
 
     def __init__(self, command: list[str]) -> None:
-        env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+        paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         try:
             self._process = subprocess.Popen(
@@ -36,6 +37,11 @@ class Process:
         except OSError as error:
             self._stderr.close()
             raise Unavailable(f"{command[0]}: {error}") from error
+
+    @property
+    def pid(self) -> int:
+        """The process ID."""
+        return self._process.pid
 
     def wait_until_ready(self) -> dict[str, str]:
         """Returns when it can take commands, with the versions of what it is made of."""

@@ -1,15 +1,13 @@
-"""What came out, as tables for people and as JSON."""
+"""What came out of a suite of bursts, as tables for people and as data for programs."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from .model import Aim, Measured, Outcome
+from .page import Page, Report, Table, described
 
 HEADS = ("tasks/s", "min - max", "ratio", "client µs", "Redis µs")
 LEGEND = (
@@ -17,51 +15,15 @@ LEGEND = (
     "named in the table's head;",
     "client µs, Redis µs: CPU time, user and system, for one task",
 )
-#: The least that the tables need; a narrow terminal breaks the lines but loses nothing.
-WIDTH = 118
 
 
-def show(outcome: Outcome) -> None:
-    """Writes everything to stdout, with rich if it is installed."""
-    try:
-        from rich.console import Console
-    except ImportError:
-        sys.stdout.write(_plain(outcome))
-        return
-    from rich.table import Table
-
-    console = Console(width=max(WIDTH, shutil.get_terminal_size().columns), highlight=False)
-    console.print("\n".join(_head(outcome)), markup=False)
-    for section, rows in _sections(outcome):
-        table = Table(title=f"\n{section}", title_justify="left", title_style="bold")
-        table.add_column("", no_wrap=True)
-        for head in HEADS:
-            table.add_column(head, justify="right", no_wrap=True)
-        for name, *cells in rows:
-            style = "bold" if name.startswith("asynq_py") else ""
-            table.add_row(name, *cells, style=style)
-        console.print(table)
-    console.print("\n".join(_foot(outcome)), markup=False, soft_wrap=True)
-
-
-def _plain(outcome: Outcome) -> str:
-    """The same without rich."""
-    lines = list(_head(outcome))
-    sections = list(_sections(outcome))
-    table = [("", *HEADS), *(row for _, rows in sections for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-
-    def line(row: tuple[str, ...]) -> str:
-        first, *cells = (text.rjust(width) for text, width in zip(row, widths, strict=True))
-        return "  ".join([first.strip().ljust(widths[0]), *cells]).rstrip()
-
-    for section, rows in sections:
-        lines += ["", section, line(("", *HEADS)), *map(line, rows)]
-    return "\n".join([*lines, *_foot(outcome)]) + "\n"
-
-
-def to_json(outcome: Outcome) -> str:
+def report(outcome: Outcome) -> Report:
     """Everything that was measured."""
+    page = Page(tuple(_head(outcome)), tuple(_tables(outcome)), tuple(_foot(outcome)))
+    return Report(page, _data(outcome))
+
+
+def _data(outcome: Outcome) -> dict[str, Any]:
     results: list[dict[str, Any]] = []
     for one in outcome.measured:
         contender = one.contender
@@ -84,20 +46,17 @@ def to_json(outcome: Outcome) -> str:
         else:
             result["not_measured"] = one.reason
         results.append(result)
-    return json.dumps(
-        {
-            "suite": outcome.suite.name,
-            "settings": asdict(outcome.settings),
-            "machine": outcome.machine,
-            "versions": outcome.versions,
-            "results": results,
-            "aims": [
-                {"aim": aim.text, "at_least": aim.at_least, "reached": _reached(aim, outcome)}
-                for aim in outcome.suite.aims
-            ],
-        },
-        indent=2,
-    )
+    return {
+        "suite": outcome.suite.name,
+        "settings": asdict(outcome.settings),
+        "machine": outcome.machine,
+        "versions": outcome.versions,
+        "results": results,
+        "aims": [
+            {"aim": aim.text, "at_least": aim.at_least, "reached": _reached(aim, outcome)}
+            for aim in outcome.suite.aims
+        ],
+    }
 
 
 def _head(outcome: Outcome) -> Iterator[str]:
@@ -105,19 +64,15 @@ def _head(outcome: Outcome) -> Iterator[str]:
     size = f"{settings.tasks} tasks" if settings.tasks else f"about {settings.seconds:g} s"
     yield f"{outcome.suite.title}: {settings.rounds} interleaved rounds, bursts of {size}"
     yield ""
-    known = dict(outcome.machine)
-    for program, parts in outcome.versions.items():
-        known[program] = ", ".join(f"{part} {version}" for part, version in parts.items())
-    width = max(map(len, known))
-    for name, text in known.items():
-        yield f"{name.ljust(width)}  {text}"
+    yield from described(outcome.machine, outcome.versions)
 
 
-def _sections(outcome: Outcome) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+def _tables(outcome: Outcome) -> Iterator[Table]:
     sections: dict[str, list[tuple[str, ...]]] = {}
     for one in outcome.measured:
         sections.setdefault(one.contender.section, []).append(_row(one, outcome))
-    yield from sections.items()
+    for section, rows in sections.items():
+        yield Table(section, HEADS, tuple(rows))
 
 
 def _row(one: Measured, outcome: Outcome) -> tuple[str, ...]:

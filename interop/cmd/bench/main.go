@@ -1,9 +1,12 @@
-// Command bench enqueues tasks as fast as asynq's Client can. It takes
-// commands on stdin, one JSON object a line, so that neither its start nor the
-// connecting is measured:
+// Command bench enqueues tasks as fast as asynq's Client can, or has asynq's
+// Scheduler do it on time. It takes commands on stdin, one JSON object a line,
+// so that neither its start nor the connecting is measured:
 //
 //	{"mode": "sequential", "n": 5000}
 //	{"mode": "goroutines", "goroutines": 50, "n": 20000}
+//	{"mode": "register", "n": 1000, "specs": ["@every 8s"]}
+//	{"mode": "start"}
+//	{"mode": "stop"}
 //
 // It begins with a line {"ready", "versions"} and answers each command with a
 // line {"seconds", "cpu_seconds"} or {"error"}. It ends with its input.
@@ -31,9 +34,10 @@ import (
 )
 
 type command struct {
-	Mode       string `json:"mode"`
-	N          int    `json:"n"`
-	Goroutines int    `json:"goroutines"`
+	Mode       string   `json:"mode"`
+	N          int      `json:"n"`
+	Goroutines int      `json:"goroutines"`
+	Specs      []string `json:"specs"`
 }
 
 type ready struct {
@@ -64,6 +68,7 @@ func main() {
 	if err := client.Ping(); err != nil {
 		log.Fatal(err)
 	}
+	scheduler := &scheduling{target: target}
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	send(out, ready{true, versions()})
 	for {
@@ -75,7 +80,7 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		result, err := measure(client, c)
+		result, err := measure(client, scheduler, c)
 		if err != nil {
 			send(out, failure{err.Error()})
 		} else {
@@ -90,7 +95,7 @@ func send(out *json.Encoder, line any) {
 	}
 }
 
-func measure(client *asynq.Client, c command) (cost, error) {
+func measure(client *asynq.Client, scheduler *scheduling, c command) (cost, error) {
 	start, cpu := time.Now(), cpuSeconds()
 	var err error
 	switch c.Mode {
@@ -98,6 +103,12 @@ func measure(client *asynq.Client, c command) (cost, error) {
 		err = sequential(client, c.N)
 	case "goroutines":
 		err = concurrent(client, c.N, c.Goroutines)
+	case "register":
+		err = scheduler.register(c.N, c.Specs)
+	case "start":
+		err = scheduler.start()
+	case "stop":
+		err = scheduler.stop()
 	default:
 		err = fmt.Errorf("no mode %q", c.Mode)
 	}

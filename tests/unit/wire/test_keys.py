@@ -10,12 +10,14 @@ from asynq_py.wire import keys
 from tests.support import strategies
 
 
-def test_the_keys_are_those_of_asynq() -> None:
+def test_the_keys_are_those_of_asynq_and_two_of_our_own() -> None:
     assert keys.QUEUES == "asynq:queues"
     assert keys.SERVERS == "asynq:servers"
     assert keys.WORKERS == "asynq:workers"
     assert keys.SCHEDULERS == "asynq:schedulers"
     assert keys.CANCEL == "asynq:cancel"
+    assert keys.PAUSED == "asynq:py:paused"
+    assert keys.CONTROL == "asynq:py:control"
     assert keys.queue_prefix("q") == "asynq:{q}:"
     assert keys.task_prefix("q") == "asynq:{q}:t:"
     assert keys.task_key("q", "i") == "asynq:{q}:t:i"

@@ -1,0 +1,106 @@
+"""What the suite is made of, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TypeAlias
+
+from ..model import Program
+from .stage import Stage
+
+#: The values of one measurement by the keys of figures.
+Values: TypeAlias = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A scheduler. `command` is what its program is told beside the entries."""
+
+    key: str
+    name: str
+    program: Program
+    command: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of a table.
+
+    Args:
+        key: For aims and JSON.
+        name: For people, with the unit.
+        digits: How many are shown after the point.
+        compared: Whether its ratio to Go's says anything.
+    """
+
+    key: str
+    name: str
+    digits: int = 0
+    compared: bool = True
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table: one kind of measurement of so many entries, in `rounds` turns of each contender."""
+
+    kind: str
+    entries: int
+    title: str
+    figures: tuple[Figure, ...]
+    rounds: int
+    measure: Callable[[Stage], Values]
+
+    @property
+    def key(self) -> str:
+        """For aims and JSON."""
+        return f"{self.kind} {self.entries}"
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What the project wants: a figure of one contender, or its ratio to that of another."""
+
+    text: str
+    part: str
+    figure: str
+    contender: str
+    at_most: float
+    against: str | None = None
+
+
+@dataclass
+class Measured:
+    """All rounds of one contender in one part; without any, `reason` says why."""
+
+    part: Part
+    contender: Contender
+    rounds: list[Values] = field(default_factory=list)
+    reason: str = ""
+
+    def median(self, figure: str) -> float:
+        """The median of a figure over the rounds."""
+        return median(values[figure] for values in self.rounds)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave. `versions` has the names of programs and then of their parts."""
+
+    machine: Mapping[str, str]
+    versions: Mapping[str, Mapping[str, str]]
+    measured: tuple[Measured, ...]
+    aims: tuple[Aim, ...]
+
+    def value(self, part: str, contender: str, figure: str) -> float | None:
+        """A median; None if it was not measured."""
+        for one in self.measured:
+            if (one.part.key, one.contender.key) == (part, contender) and one.rounds:
+                return one.median(figure)
+        return None
+
+    def ratio(self, part: str, contender: str, figure: str, against: str) -> float | None:
+        """A median in terms of another contender's; None if there is no such thing."""
+        value, base = (self.value(part, key, figure) for key in (contender, against))
+        return value / base if value is not None and base else None
