@@ -364,7 +364,8 @@ class Scheduler:
         deadline = time.monotonic() + self._config.shutdown_timeout_s
         self._end_run.put(None)
         self._wake_ticker.set()
-        self._join("ticker")
+        # It may be waiting for the ledger.
+        self._join("ticker", deadline)
         self._ends_sending.set()
         self._outbox.wake()
         self._publisher.stop()
