@@ -26,6 +26,8 @@ class Proxy:
         self._cut: tuple[Literal["request", "reply"], bytes] | None = None
         #: Called with what a client sends, before Redis gets it.
         self.on_request: Callable[[bytes], None] = lambda data: None
+        #: Called whenever a client connects.
+        self.on_connect: Callable[[], None] = lambda: None
         #: Set once a connection has been cut.
         self.has_cut = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -69,6 +71,7 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self.on_connect()
             try:
                 far = socket.create_connection(self._target)
             except OSError:
