@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome, Tick
-from asynq_py.broker.enqueue_all import enqueue_all
+from asynq_py.broker.enqueue_all import FIRST_CHUNK_TASKS, enqueue_all
 from asynq_py.broker.op import call
 from asynq_py.broker.presence import EnqueueEvent, record_enqueue_events
 from asynq_py.client.prepare import new_task_ids, prepare, task_info
@@ -92,6 +92,10 @@ class Sender:
         self._events: deque[EnqueueEvent] = deque(maxlen=MOST_EVENTS)
         self._failures = 0
         self._in_hand: list[Due] = []
+        #: The term in which the ticks in the outbox were taken from the ledger's last ones.
+        #: None from when ticks were given up until the ticker, which looks at it, has begun
+        #: anew: a later tick must not be noted before an earlier one.
+        self.term: int | None = None
         self._allowance = 0.0
         self._allowed_at = monotonic()
         self.counts: Counter[RunOutcome] = Counter()
@@ -100,6 +104,10 @@ class Sender:
     def in_hand(self) -> Sequence[Due]:
         """Ticks taken from the outbox whose fate is open."""
         return self._in_hand
+
+    def begin(self, term: int | None) -> None:
+        """Ticks that are put into the outbox from now on follow the ledger as of this term."""
+        self.term = term
 
     def count(self, outcome: RunOutcome, count: int) -> None:
         """Counts runs that are noted elsewhere."""
@@ -110,14 +118,19 @@ class Sender:
         most = self._allowed()
         if most == 0:
             return 1 / (self._config.rate_limit or 1.0)
+        # Before ticks are taken: those that a term before has left are not sent in this one.
+        term = self.term
         if self._failures:
             self._drop_outdated()
+            # One script call: of two, Redis may refuse the first and take the second, and then
+            # the ledger would have no place for the earlier tick of an entry.
+            most = min(most, FIRST_CHUNK_TASKS)
         batch = [due for due in self._outbox.take(most) if not due.slot.is_gone]
         if not batch:
             return None if not len(self._outbox) else 0.0
         self._in_hand = batch
         try:
-            waiting = self._enqueue(batch)
+            waiting = self._enqueue(batch, term)
         finally:
             self._in_hand = []
         if waiting:
@@ -157,12 +170,17 @@ class Sender:
 
     # -- a batch --
 
-    def _enqueue(self, batch: list[Due]) -> list[Due]:
+    def _enqueue(self, batch: list[Due], began: int | None) -> list[Due]:
         """Enqueues ticks; returns those to be tried again, in their order."""
         term = self._leadership()
-        if term is None:
-            self.settle_all(batch, RunOutcome.LOST_LEADERSHIP)
-            return []
+        if term is None or term != began:
+            # Also where the term comes back: a renewal whose reply was slow.
+            self.term = None
+            given_up = [due for due in batch if term is None or not due.number]
+            self.settle_all(given_up, RunOutcome.LOST_LEADERSHIP)
+            if term is None or len(given_up) == len(batch):
+                return []
+            batch = [due for due in batch if due.number]
         now_ns = self._clock.now_ns()
         self._prepare(batch, now_ns)
         ready = [due for due in batch if due.draft is not None]
