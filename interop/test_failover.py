@@ -195,9 +195,11 @@ def test_two_that_both_enqueue_enqueue_each_tick_once(
     tasks = consumer.tasks
 
     assert faults(tasks) == []
-    # Both were at it, for the same ticks.
-    assert all(each["enqueued"] + each["duplicate"] >= 5 * entries for each in counts)
-    assert sum(each["duplicate"] for each in counts) >= 4 * entries
+    assert sum(each.get("enqueued", 0) for each in counts) >= len({task.id for task in tasks})
+    # Both were at it, for the same ticks, and each tells which were its own.
+    duplicates = sum(each.get("duplicate", 0) for each in counts)
+    assert duplicates >= 4 * entries
+    print(f"\n  {len(tasks)} ticks consumed, counts {counts}")  # noqa: T201
 
 
 @pytest.mark.parametrize("role", ["leader", "follower"])

@@ -329,14 +329,14 @@ def test_nothing_spins_while_redis_is_away(
                 assert changes.next()[0].event == "lost"
             began = time.monotonic()
             # The first attempts come at once; then they must take their time.
-            for _ in range(40):
+            for _ in range(20):
                 connected.next()
             took_s = time.monotonic() - began
             durable.restart()
             for _ in range(200):
                 take(connect_raw(durable))
 
-    assert took_s > 2.0
+    assert took_s > 1.0
     for entry in range(100):
         assert is_unbroken(moments(connect_raw(durable), f"e{entry}"))
 
