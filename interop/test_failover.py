@@ -202,6 +202,24 @@ def test_two_that_both_enqueue_enqueue_each_tick_once(
     print(f"\n  {len(tasks)} ticks consumed, counts {counts}")  # noqa: T201
 
 
+def test_one_that_sleeps_before_it_sends_is_refused_by_the_ledger_alone(
+    replicas: Replicas, consumer: GoWorker
+) -> None:
+    # No election, so no term gives it away; and Go is done with the tasks, so no ID is taken.
+    entries = 20
+    late = replicas.start(group="", entries=entries, freeze_at=3 * entries)
+    replicas.start(group="", entries=entries)
+    late.log.wait_for_event("freezing", timeout=20)
+
+    _consume(consumer, 3 * entries)
+    late.thaw()
+    _consume(consumer, 3 * entries)
+    counts = late.stop()
+
+    assert faults(consumer.tasks) == []
+    assert counts["duplicate"] >= 2 * entries
+
+
 @pytest.mark.parametrize("role", ["leader", "follower"])
 def test_run_ends_by_sigterm_within_the_shutdown_timeout(
     replicas: Replicas, consumer: GoWorker, role: str
