@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-from asynq_py.testing import ConsumedTask, Event, EventLog, ProgramEnded, Redis
+from asynq_py.testing import ConsumedTask, Event, EventLog, Redis
 from asynq_py.testing.program import ProcessProgram
 
 T = TypeVar("T")
@@ -82,19 +82,15 @@ class Replica:
         self._program.close()
 
     def _follow(self) -> None:
-        seen = 0
-        while not self.log.ended:
-            try:
-                seen = self.log.wait_for(self._news(seen), what="news", timeout=3600)
-            except ProgramEnded:
-                break
+        seen, ended = 0, False
+        while not ended:
+            seen, ended = self.log.wait_for(self._news(seen), what="news", timeout=3600)
             self._notify()
-        self._notify()
 
-    def _news(self, seen: int) -> Callable[[], int | None]:
-        def look() -> int | None:
-            count = len(self.log.lines)
-            return count if count > seen else None
+    def _news(self, seen: int) -> Callable[[], tuple[int, bool] | None]:
+        def look() -> tuple[int, bool] | None:
+            news = len(self.log.lines), self.log.ended
+            return news if news != (seen, False) else None
 
         return look
 
