@@ -11,7 +11,6 @@ AsynqError                                   written
   - DuplicateTaskError                       no       another task holds the uniqueness lock
   - TaskIDConflictError                      no       the ID is taken
   - TickTakenError                           no       the ledger has the tick already
-    - TickRepeatedError                      no       ... with the very same task
   - OverlapError                             no       the entry's last task is not done
   - RunsExhaustedError                       no       the entry has run max_runs times
   - QueueNotEmptyError                       no
@@ -117,10 +116,6 @@ class TaskIDConflictError(ConflictError):
 
 class TickTakenError(ConflictError):
     """The ledger has this tick, or a later one, by another's doing."""
-
-
-class TickRepeatedError(TickTakenError):
-    """The ledger has this tick with this task: by an earlier attempt, or by another."""
 
 
 class OverlapError(ConflictError):

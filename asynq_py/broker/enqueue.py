@@ -21,7 +21,6 @@ from asynq_py.errors import (
     RejectedError,
     RunsExhaustedError,
     TaskIDConflictError,
-    TickRepeatedError,
     TickTakenError,
 )
 from asynq_py.wire.keys import (
@@ -197,7 +196,6 @@ _REFUSALS: Mapping[int, tuple[type[ConflictError], str]] = {
     -2: (TickTakenError, "the ledger has this tick, or a later one"),
     -3: (OverlapError, "the entry's last task is not done"),
     -4: (RunsExhaustedError, "the entry has run as often as it may"),
-    -5: (TickRepeatedError, "the ledger has this tick with this task"),
 }
 
 

@@ -12,13 +12,7 @@ from asynq_py.broker.enqueue import Announced, Draft, Fence, Tick
 from asynq_py.broker.enqueue_all import enqueue_all
 from asynq_py.client.prepare import prepare
 from asynq_py.clock import NANOSECONDS, Clock, ceil_s, from_unix_s
-from asynq_py.errors import (
-    AsynqError,
-    ConfigError,
-    ConflictError,
-    TickRepeatedError,
-    UnavailableError,
-)
+from asynq_py.errors import AsynqError, ConfigError, ConflictError, UnavailableError
 from asynq_py.options import moment_ns
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.entry import Slot
@@ -119,16 +113,9 @@ class Backfill:
     ) -> list[AsynqError | None]:
         """Tries again while Redis is away; the ledger sees to it that nothing runs twice."""
         deadline = time.monotonic() + config.retry_for_s
-        unsure: set[int] = set()
         while True:
             op = enqueue_all(drafts, now_ns=now_ns, announced=announced, fence=Fence(term=0))
             outcomes = connection.run(op)
-            for number, outcome in enumerate(outcomes):
-                if outcome is None or getattr(outcome, "written", False) is None:
-                    unsure.add(number)
-                elif isinstance(outcome, TickRepeatedError) and number in unsure:
-                    # An attempt before this one has stored it.
-                    outcomes[number] = None
             lost = any(isinstance(outcome, UnavailableError) for outcome in outcomes)
             if not lost or time.monotonic() > deadline:
                 return outcomes

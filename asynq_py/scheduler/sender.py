@@ -26,7 +26,6 @@ from asynq_py.errors import (
     RejectedError,
     RunsExhaustedError,
     TaskIDConflictError,
-    TickRepeatedError,
     UnavailableError,
 )
 from asynq_py.scheduler.book import Book
@@ -244,8 +243,6 @@ class Sender:
             return RunOutcome.LOST_LEADERSHIP, LeaseLostError(str(error))
         if isinstance(error, OverlapError):
             return RunOutcome.OVERLAPPED, error
-        if isinstance(error, TickRepeatedError) and due.is_unsure:
-            return RunOutcome.ENQUEUED, None
         if isinstance(error, ConflictError):
             if due.is_unsure and due.slot.field is None and self._is_ours(due, error):
                 return RunOutcome.ENQUEUED, None

@@ -30,7 +30,6 @@ TREE: list[tuple[type[errors.AsynqError], tuple[type, ...], bool | None]] = [
     (errors.DuplicateTaskError, (errors.ConflictError,), False),
     (errors.TaskIDConflictError, (errors.ConflictError,), False),
     (errors.TickTakenError, (errors.ConflictError,), False),
-    (errors.TickRepeatedError, (errors.TickTakenError,), False),
     (errors.OverlapError, (errors.ConflictError,), False),
     (errors.RunsExhaustedError, (errors.ConflictError,), False),
     (errors.QueueNotEmptyError, (errors.ConflictError,), False),
