@@ -48,8 +48,10 @@ from asynq_py.options import EnqueueOptions
 from asynq_py.schedule import Schedule, parse_schedule
 from asynq_py.scheduler.config import LeaderElection, Leadership, SchedulerConfig
 from asynq_py.scheduler.entry import Entry, Run, RunOutcome
+from asynq_py.scheduler.manager import PeriodicTaskManager
 from asynq_py.scheduler.periodic import PeriodicTask
 from asynq_py.scheduler.policy import Misfire, Overlap
+from asynq_py.scheduler.provider import FileProvider
 from asynq_py.scheduler.scheduler import Scheduler
 from asynq_py.task import Task
 from asynq_py.wire.message import TaskState
@@ -72,6 +74,7 @@ __all__ = [
     "EnqueueOptions",
     "EnqueueResult",
     "Entry",
+    "FileProvider",
     "LeaderElection",
     "Leadership",
     "LeaseLostError",
@@ -80,6 +83,7 @@ __all__ = [
     "Overlap",
     "OverlapError",
     "PeriodicTask",
+    "PeriodicTaskManager",
     "QueueNotEmptyError",
     "QueueNotFoundError",
     "RedisConfig",

@@ -115,7 +115,13 @@ class TaskIDConflictError(ConflictError):
 
 
 class TickTakenError(ConflictError):
-    """The ledger has this tick, or a later one, by another's doing."""
+    """The ledger has this tick, or a later one.
+
+    Attributes:
+        same_id: Whether it has this tick, and with this task ID.
+    """
+
+    same_id: bool = False
 
 
 class OverlapError(ConflictError):

@@ -22,13 +22,22 @@ class Ballot(NamedTuple):
     now_s: float
 
 
-def campaign(group: str, candidate: str, lease_s: float, term: int = 0) -> Op[Ballot]:
+def campaign(
+    group: str, candidate: str, lease_s: float, term: int = 0, *, floor: int = 0
+) -> Op[Ballot]:
     """Takes the leadership if nobody has it; with a term, renews that one.
+
+    Args:
+        group: Whose leadership.
+        candidate: Who asks.
+        lease_s: For how long, seconds.
+        term: The one to renew.
+        floor: The highest term that is known to have been.
 
     Raises:
         BrokerError: Redis failed; whether it is ours is not known.
     """
-    args: list[Arg] = [candidate, round(lease_s * 1000), str(term) if term else ""]
+    args: list[Arg] = [candidate, round(lease_s * 1000), str(term) if term else "", str(floor)]
     reply = yield from evaluate(CAMPAIGN, [leader_key(group)], args)
     match reply:
         case [int(ours), int(left_ms), int(now_ms)]:

@@ -194,6 +194,7 @@ _REFUSALS: Mapping[int, tuple[type[ConflictError], str]] = {
     0: (TaskIDConflictError, "the ID is taken"),
     -1: (DuplicateTaskError, "another task holds the lock"),
     -2: (TickTakenError, "the ledger has this tick, or a later one"),
+    2: (TickTakenError, "the ledger has this tick with this ID"),
     -3: (OverlapError, "the entry's last task is not done"),
     -4: (RunsExhaustedError, "the entry has run as often as it may"),
 }
@@ -208,4 +209,7 @@ def _refusal(draft: Draft, code: object) -> AsynqError:
     kind, why = _REFUSALS[code]
     if kind is DuplicateTaskError:
         why = f'{why} "{draft.lock}"'
-    return kind(f"{describe(draft)}: {why}", queue=draft.queue, task_id=draft.task_id)
+    error = kind(f"{describe(draft)}: {why}", queue=draft.queue, task_id=draft.task_id)
+    if isinstance(error, TickTakenError):
+        error.same_id = code == 2
+    return error

@@ -99,13 +99,6 @@ def record_enqueue_events(events: Sequence[EnqueueEvent]) -> Op[None]:
         checked(reply)
 
 
-def clear_scheduler_history(entry_ids: Sequence[str]) -> Op[None]:
-    """Forgets the histories of entries."""
-    commands = [("DEL", scheduler_history_key(entry_id)) for entry_id in entry_ids]
-    for reply in (yield Exchange(commands)) if commands else ():
-        checked(reply)
-
-
 class PublishedEntries(NamedTuple):
     """What schedulers show of themselves."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from asynq_py import __version__
+from asynq_py.cli import cron, scheduler
 from asynq_py.errors import AsynqError
 
 #: The exit code of a program that SIGINT ended.
@@ -21,18 +23,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cron.app, name="cron")
+app.add_typer(scheduler.app, name="scheduler")
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command; returns the exit code, and never lets a traceback out."""
     try:
         code = int(app(args=list(arguments), prog_name="asynq-py", standalone_mode=False) or 0)
+        sys.stdout.flush()
     except typer.Exit as end:
         code = end.exit_code
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except AsynqError as error:
-        sys.stderr.write(f"asynq-py: {error}\n")
+        # Several lines only where there are several faults.
+        for line in str(error).splitlines():
+            sys.stderr.write(f"asynq-py: {line}\n")
+        return 1
+    except BrokenPipeError:
+        # Whoever read has seen enough; what is left to write must not fail at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         # Wrong usage; typer's own classes have moved between its releases.

@@ -15,8 +15,8 @@ from rich.text import Text
 from asynq_py.clock import unix_ns
 from asynq_py.info import TaskInfo
 from asynq_py.scheduler.config import SchedulerConfig
+from asynq_py.scheduler.maker import ENTRY_HEADER, SCHEDULED_FOR_HEADER
 from asynq_py.scheduler.scheduler import Scheduler
-from asynq_py.scheduler.sender import ENTRY_HEADER, SCHEDULED_FOR_HEADER
 from asynq_py.task import Task
 from asynq_py.testing import ConsumedTask, GoWorker, Redis, Stack, WaitTimeout
 from asynq_py.testing.go import GoError

@@ -83,11 +83,14 @@ class _Server:
         self._owned = owned
         self._pool = client.connection_pool
         self._idle: deque[Line] = deque()
+        #: Grows when connections made before are to be used no more.
+        self._epoch = 0
         self._is_closed = False
         self._pid = os.getpid()
 
     def send(self, request: Request) -> list[Reply]:
         line = None
+        epoch = self._epoch
         try:
             line = self._acquire()
             if isinstance(request, Stream):
@@ -103,7 +106,10 @@ class _Server:
             # Interrupted halfway: what comes next on this line is not ours to read.
             self._discard(line)
             raise
-        self._release(line)
+        if epoch == self._epoch:
+            self._release(line)
+        else:
+            self._discard(line)
         for index, reply in enumerate(replies):
             if isinstance(reply, ReplyError):
                 replies[index] = self._refusal(reply, request.name)
@@ -130,6 +136,7 @@ class _Server:
     def _refusal(self, reply: ReplyError, what: str) -> AsynqError:
         fault = refusal(str(reply), what)
         if is_wrong_server(fault):
+            self._epoch += 1
             self._discard_idle()
         return fault
 

@@ -12,11 +12,11 @@ from asynq_py.broker.enqueue import Announced, Draft, Fence, Tick
 from asynq_py.broker.enqueue_all import enqueue_all
 from asynq_py.client.prepare import prepare
 from asynq_py.clock import NANOSECONDS, Clock, ceil_s, from_unix_s
-from asynq_py.errors import AsynqError, ConfigError, ConflictError, UnavailableError
+from asynq_py.errors import AsynqError, ConfigError, ConflictError, TickTakenError, UnavailableError
 from asynq_py.options import moment_ns
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.entry import Slot
-from asynq_py.scheduler.sender import evidence
+from asynq_py.scheduler.maker import evidence
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection
@@ -38,8 +38,8 @@ class Backfill:
     """The ticks of one entry in a range; each is noted in the ledger by itself.
 
     Raises:
-        ConfigError: A value can never work, the entry has no ID that lasts, or there are too
-            many ticks. Nothing was enqueued.
+        ConfigError: A value can never work, the entry has no ticks of the past, or too many.
+            Nothing was enqueued.
     """
 
     def __init__(
@@ -50,8 +50,6 @@ class Backfill:
             raise ConfigError("end must not be in the future: a backfill is of the past")
         if end_s < start_s:
             raise ConfigError("end must not be before start")
-        if slot.field is None and slot.definition.name is None:
-            raise ConfigError("only an entry with a name can be backfilled: nothing else lasts")
         if slot.schedule.every_s is not None and getattr(slot.calendar, "anchor_s", None) is None:
             raise ConfigError("@every has no ticks of the past without leader election or start_at")
         self._slot = slot
@@ -113,13 +111,22 @@ class Backfill:
     ) -> list[AsynqError | None]:
         """Tries again while Redis is away; the ledger sees to it that nothing runs twice."""
         deadline = time.monotonic() + config.retry_for_s
+        is_first = True
         while True:
-            op = enqueue_all(drafts, now_ns=now_ns, announced=announced, fence=Fence(term=0))
+            op = enqueue_all(drafts, now_ns=now_ns, announced=announced, fence=Fence())
             outcomes = connection.run(op)
             lost = any(isinstance(outcome, UnavailableError) for outcome in outcomes)
             if not lost or time.monotonic() > deadline:
-                return outcomes
+                break
+            is_first = False
             time.sleep(random.uniform(0.05, 0.5))  # Redis is away: nothing tells of its return
+        if is_first:
+            return outcomes
+        # What an attempt before this one stored is ours.
+        return [
+            None if isinstance(outcome, TickTakenError) and outcome.same_id else outcome
+            for outcome in outcomes
+        ]
 
     def _draft(self, tick_s: int, config: SchedulerConfig, now_ns: int) -> Draft:
         slot, definition = self._slot, self._slot.definition

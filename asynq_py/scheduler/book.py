@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import count
 from typing import NamedTuple
 
 from asynq_py.broker.ledger import Noted
-from asynq_py.client.prepare import new_task_id
 from asynq_py.errors import ConfigError, NotFoundError
 from asynq_py.schedule import parse_schedule
 from asynq_py.scheduler.config import SchedulerConfig
-from asynq_py.scheduler.entry import Entry, Record, RunOutcome, Slot
+from asynq_py.scheduler.entry import Record, RunOutcome, Slot
 from asynq_py.scheduler.periodic import PeriodicTask
 from asynq_py.scheduler.policy import Overlap
 from asynq_py.scheduler.rwlock import ReadWriteLock
@@ -55,10 +55,6 @@ class Book:
         """All of them, in the order of their registration. Reads."""
         return iter(self._slots.values())
 
-    def entries(self) -> list[Entry]:
-        """All of them as they stand. Reads."""
-        return [slot.entry() for slot in self._slots.values()]
-
     def find(self, entry_id: str) -> Slot | None:
         """One of them, if there is one. Reads."""
         return self._slots.get(entry_id)
@@ -77,11 +73,16 @@ class Book:
     def add(self, slot: Slot) -> None:
         """Adds one; it does not tick before ``begin``. Writes.
 
+        Without a ledger, entries may be the same in all, as in Go; their IDs are numbered.
+
         Raises:
             ConfigError: The ID is taken.
         """
         if slot.id in self._slots:
-            raise ConfigError(_taken(slot))
+            if slot.definition.name is not None or slot.field is not None:
+                raise ConfigError(_taken(slot))
+            number = next(n for n in count(2) if f"{slot.id}-{n}" not in self._slots)
+            slot.id = f"{slot.id}-{number}"
         self._slots[slot.id] = slot
 
     def remove(self, entry_id: str) -> None:
@@ -161,6 +162,8 @@ class Book:
             del self._unread[slot.id]
             slot.active_since_s = now_s
             slot.resume_after(known.tick)
+            if slot.definition.max_runs is not None and known.runs >= slot.definition.max_runs:
+                slot.next_s = None
             if known.runs and (slot.previous_s is None or slot.previous_s < known.tick):
                 slot.previous_s = known.tick
             self.dirty_shards.add(slot.shard)
@@ -185,11 +188,12 @@ class Book:
                 each.slot.note(Record(tick_s, now_ns, RunOutcome.MISSED, "", None))
         return due, missed
 
-    def exhaust(self, slot: Slot) -> None:
-        """Has an entry never tick again. Writes."""
-        slot.next_s = None
+    def exhaust(self, slots: Sequence[Slot]) -> None:
+        """Has entries never tick again. Writes."""
+        for slot in slots:
+            slot.next_s = None
+            self.dirty_shards.add(slot.shard)
         self.refill()
-        self.dirty_shards.add(slot.shard)
 
     def pause(self, names: frozenset[str]) -> None:
         """Has the entries of these names (an ID, or group/ID) paused, and no others. Writes."""
@@ -215,13 +219,12 @@ class Book:
         self.refill()
 
 
-def make_slot(definition: PeriodicTask, config: SchedulerConfig, *, applied: bool = False) -> Slot:
-    """An entry at work.
+def make_slot(definition: PeriodicTask, config: SchedulerConfig) -> Slot:
+    """An entry at work; its ID is the same whenever and wherever it is made.
 
     Args:
         definition: What it is to do.
         config: The scheduler's.
-        applied: Whether its ID is to be the same whenever it is made.
 
     Raises:
         ScheduleSyntaxError: The spec cannot be read.
@@ -240,11 +243,8 @@ def make_slot(definition: PeriodicTask, config: SchedulerConfig, *, applied: boo
     )
     entry_id = definition.name
     if entry_id is None:
-        if has_ledger or applied:
-            defining = f"{definition.fingerprint()} {schedule.location} {config.dst}"
-            entry_id = sha256(defining.encode()).hexdigest()[:32]
-        else:
-            entry_id = new_task_id()
+        defining = f"{definition.fingerprint()} {schedule.location} {config.dst}"
+        entry_id = sha256(defining.encode()).hexdigest()[:32]
     field = f"{election.group if election else ''}:{entry_id}" if has_ledger else None
     zoned = definition.location is None or definition.spec.startswith(("TZ=", "CRON_TZ="))
     return Slot(definition, schedule, entry_id, misfire, field, zoned=zoned)
@@ -269,7 +269,7 @@ def make_slots(
         if definition.name is not None:
             where += f" ({definition.name!r})"
         try:
-            slot = make_slot(definition, config, applied=True)
+            slot = make_slot(definition, config)
         except ConfigError as error:
             faults.append(f"{where}: {error}")
             continue
@@ -289,7 +289,7 @@ def _take_over(slot: Slot, previous: Slot) -> None:
     slot.failures = previous.failures
     slot.missed = previous.missed
     slot.previous_s = previous.previous_s
-    slot.full_history_ns = previous.full_history_ns
+    slot.trimmed_ns, slot.untrimmed = previous.trimmed_ns, previous.untrimmed
 
 
 def _taken(slot: Slot) -> str:

@@ -84,6 +84,8 @@ class Elector:
         self._term = 0
         self._trusted_until = 0.0
         self._failures = 0
+        #: The highest term that a later one must exceed.
+        self._floor = 0
         self._is_stopping = False
         self._wake = threading.Event()
 
@@ -109,8 +111,9 @@ class Elector:
         if not self._term:
             self._wake.set()
 
-    def step_down(self, reason: str) -> None:
-        """Ends our term; another has begun, as the ledger tells."""
+    def step_down(self, reason: str, seen: int) -> None:
+        """Ends our term: a later one has been seen."""
+        self._floor = max(self._floor, seen)
         self._lose(reason)
         self._wake.set()
 
@@ -122,11 +125,13 @@ class Elector:
             self._lose("the lease was not renewed in time")
         try:
             ballot = self._connection.run(
-                campaign(self._group, self._candidate, self._lease_s, held)
+                campaign(self._group, self._candidate, self._lease_s, held, floor=self._floor)
             )
         except AsynqError as error:
             return self._failed(error)
         self._failures = 0
+        if held and self._term != held:
+            return 0.0  # it stepped down meanwhile
         if ballot.term:
             self._trusted_until = asked_at + self._lease_s * (1 - MARGIN)
             if ballot.term != self._term:

@@ -58,8 +58,7 @@ class Run:
 class Entry:
     """An entry as it stood at one moment."""
 
-    #: The name, or else: under leader election a hash of all that defines it, equal in all
-    #: schedulers; without it a random UUID.
+    #: The name, or a hash of all that defines it: equal in all schedulers, and after a restart.
     id: str
     name: str | None
     #: The schedule as it was registered.
@@ -115,7 +114,6 @@ class Slot:
         "definition",
         "failures",
         "field",
-        "full_history_ns",
         "id",
         "is_gone",
         "jitter_ms",
@@ -127,6 +125,8 @@ class Slot:
         "runs",
         "schedule",
         "shard",
+        "trimmed_ns",
+        "untrimmed",
         "zoned",
     )
 
@@ -168,8 +168,9 @@ class Slot:
         self.is_gone = False
         #: Of the published entries, in which part it is.
         self.shard = 0
-        #: When its history in Redis was last trimmed, Unix nanoseconds.
-        self.full_history_ns = 0
+        #: When its history in Redis was last trimmed, Unix nanoseconds, and its runs since.
+        self.trimmed_ns = 0
+        self.untrimmed = 0
 
     @property
     def queue(self) -> str:
@@ -221,8 +222,15 @@ class Slot:
         elif record.outcome is not RunOutcome.MISSED:
             self.failures = 0
 
-    def entry(self) -> Entry:
-        """What callers are shown."""
+    def entry(self, standby_s: int | None = None) -> Entry:
+        """What callers are shown.
+
+        Args:
+            standby_s: Now, Unix seconds, where another scheduler has it tick.
+        """
+        next_s = self.next_s
+        if standby_s is not None and next_s is not None and next_s <= standby_s:
+            next_s = self.calendar.next_s(standby_s)
         last = self.runs[-1] if self.runs else None
         definition = self.definition
         return Entry(
@@ -232,7 +240,7 @@ class Slot:
             task=definition.task,
             options=dict(definition.options),
             location=self.schedule.location,
-            next_run=self._moment(self.next_s),
+            next_run=self._moment(next_s),
             previous_run=self._moment(self.previous_s),
             last_outcome=last.outcome if last else None,
             last_error=last.error if last else None,

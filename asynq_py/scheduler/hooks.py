@@ -91,3 +91,9 @@ class Hooks:
                 hook()
             except Exception:
                 self._log.exception("%s raised", name)
+
+
+def bound(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    """A call to be made later; mappings are copied, for the hook to keep."""
+    copies = [dict(each) if isinstance(each, dict) else each for each in arguments]
+    return lambda: function(*copies)

@@ -127,27 +127,35 @@ class PeriodicTask:
         """
         task = self.task
         maker = self.payload
-        fields: tuple[object, ...] = (
-            self.spec,
-            self.dialect,
-            self.name,
-            str(self.location) if self.location is not None else None,
-            self.misfire,
-            self.overlap.value,
-            self.jitter_ns,
-            self.start_ns,
-            self.end_ns,
-            self.max_runs,
-            sorted(self.exclude),
-            maker and (getattr(maker, "__module__", ""), getattr(maker, "__qualname__", "")),
-            sorted(self.options.items()),
-            task.type,
-            task._payload,
-            sorted(task.headers.items()),
-            sorted(task._options.items()),
-        )
+        # What is as it mostly is says nothing; the names keep the rest apart.
+        rest = [
+            (name, value)
+            for name, value in (
+                ("dialect", self.dialect if self.dialect != "asynq" else None),
+                ("name", self.name),
+                ("location", None if self.location is None else str(self.location)),
+                ("misfire", self.misfire),
+                ("overlap", None if self.overlap is Overlap.ALLOW else self.overlap.value),
+                ("jitter", self.jitter_ns or None),
+                ("start_at", self.start_ns),
+                ("end_at", self.end_ns),
+                ("max_runs", self.max_runs),
+                ("exclude", sorted(self.exclude) or None),
+                ("payload", maker and _name(maker)),
+                ("options", sorted(self.options.items()) or None),
+                ("headers", sorted(task.headers.items()) or None),
+                ("task options", sorted(task._options.items()) or None),
+            )
+            if value is not None
+        ]
         # The repr of plain values tells them apart, whatever is in them.
-        return sha256(repr(fields).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        fields = repr((self.spec, task.type, task._payload, rest))
+        return sha256(fields.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _name(maker: PayloadOf) -> tuple[str, str]:
+    """What a function is known by in all processes."""
+    return getattr(maker, "__module__", ""), getattr(maker, "__qualname__", "")
 
 
 _NO_OPTIONS: Normalized = {}

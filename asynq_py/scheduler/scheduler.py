@@ -1,54 +1,35 @@
-"""The scheduler: enqueues tasks on time.
-
-Its threads, so that none waits for another: the ticker takes what is due from a heap and
-puts it into the outbox; the sender enqueues that, in batches, and keeps the history; the
-publisher shows the entries to Go's tools; the listener hears what others ask of the entries;
-the elector, if there is an election, stands for leadership; hooks have a thread of their own.
-"""
+"""The scheduler: enqueues tasks on time. What its users hold; asynq_py.scheduler.engine works."""
 
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 from zoneinfo import ZoneInfo
 
 from asynq_py.broker.control import pause, resume, trigger
-from asynq_py.broker.presence import clear_scheduler_history
-from asynq_py.client.prepare import new_task_id
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from asynq_py.codec import JSON, Codec
-from asynq_py.errors import AsynqError, ConfigError, ShutdownTimeoutError
+from asynq_py.errors import ConfigError, ShutdownTimeoutError
 from asynq_py.options import Duration, EnqueueOptions
 from asynq_py.scheduler.backfill import Backfill, Backfilled
 from asynq_py.scheduler.book import Book, Changes, make_slot, make_slots
-from asynq_py.scheduler.config import Leadership, SchedulerConfig
-from asynq_py.scheduler.elector import Elector
+from asynq_py.scheduler.config import SchedulerConfig
+from asynq_py.scheduler.engine import Engine
 from asynq_py.scheduler.entry import Entry
-from asynq_py.scheduler.hooks import Hooks
 from asynq_py.scheduler.lifecycle import Lifecycle, State
-from asynq_py.scheduler.listener import WAIT_S, Listener
-from asynq_py.scheduler.outbox import Outbox
 from asynq_py.scheduler.periodic import PayloadOf, PeriodicTask
 from asynq_py.scheduler.policy import Misfire, Overlap
-from asynq_py.scheduler.publisher import Publisher
-from asynq_py.scheduler.sender import Sender
-from asynq_py.scheduler.ticker import Ticker
 from asynq_py.scheduler.timetable import Due
 from asynq_py.task import Task
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import RedisArgument
-
-#: How long ``stop`` waits at least for its entries to be taken back, seconds.
-TAKE_BACK_S = 0.5
 
 
 class Scheduler:
@@ -73,70 +54,15 @@ class Scheduler:
         *,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        from asynq_py.connection.sync import Connection
-
         self._config = config or SchedulerConfig()
         self._clock = clock
         self._log = self._config.logger or logging.getLogger("asynq_py.scheduler")
-        self._connection = Connection(redis)
         self._book = Book(self._config)
         self._lifecycle = Lifecycle()
+        self._engine = Engine(redis, self._book, self._config, clock, self._log)
         self._stopped = threading.Event()
         # A queue, since putting into one is all that a signal handler may safely do.
         self._end_run: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._scheduler_id = f"{_hostname()}:{os.getpid()}:{new_task_id()}"
-        self._hooks = Hooks(self._log)
-        self._elector: Elector | None = None
-        election = self._config.leader_election
-        if election is not None:
-            self._elector = Elector(
-                self._connection, election, self._scheduler_id, self._on_leadership, self._log
-            )
-        self._outbox = Outbox(self._config.max_waiting)
-        self._sender = Sender(
-            self._connection,
-            self._book,
-            self._outbox,
-            self._hooks,
-            self._config,
-            self._leadership,
-            self._on_fenced,
-            clock,
-            self._log,
-        )
-        self._ticker = Ticker(
-            self._connection,
-            self._book,
-            self._outbox,
-            self._sender,
-            self._leadership,
-            clock,
-            self._log,
-        )
-        self._publisher = Publisher(
-            self._connection,
-            self._scheduler_id,
-            self._book,
-            self._leadership,
-            self._config,
-            clock,
-            self._log,
-        )
-        # It waits for messages longer than others wait for replies.
-        self._listening = Connection(redis, wait_s=WAIT_S)
-        self._listener = Listener(
-            self._listening,
-            self._book,
-            self._outbox,
-            self._leadership,
-            self._on_resigned,
-            self._config,
-            self._log,
-        )
-        self._wake_ticker = threading.Event()
-        self._ends_sending = threading.Event()
-        self._abandons = threading.Event()
-        self._threads: dict[str, threading.Thread] = {}
 
     # -- entries --
 
@@ -165,8 +91,7 @@ class Scheduler:
         scheduler enqueues.
 
         Returns:
-            The entry's ID: its name; or else, under leader election, a hash of all that
-            defines it, and without it a random UUID.
+            The entry's ID: its name, or a hash of all that defines it.
 
         Raises:
             ScheduleSyntaxError: ``spec`` cannot be read.
@@ -227,14 +152,14 @@ class Scheduler:
             running = self._lifecycle.state is State.RUNNING
             changes = self._book.replace(slots, now_s, running=running)
         if running:
-            self._wake_ticker.set()
-            self._publisher.wake()
+            self._engine.wake()
         return changes
 
     def entries(self) -> list[Entry]:
         """All entries as they stand now, in the order of their registration."""
+        standby_s = self._standby_s()
         with self._book.lock.read():
-            return self._book.entries()
+            return [slot.entry(standby_s) for slot in self._book.slots()]
 
     def entry(self, entry_id: str) -> Entry:
         """One entry as it stands now.
@@ -242,8 +167,9 @@ class Scheduler:
         Raises:
             NotFoundError: There is none of that ID.
         """
+        standby_s = self._standby_s()
         with self._book.lock.read():
-            return self._book.slot(entry_id).entry()
+            return self._book.slot(entry_id).entry(standby_s)
 
     def pause(self, entry_id: str) -> None:
         """Leaves the ticks of an entry out, in all schedulers of the group, until ``resume``.
@@ -253,7 +179,7 @@ class Scheduler:
             BrokerError: Redis failed.
         """
         self._check_entry(entry_id)
-        self._connection.run(pause(entry_id, self._group, self._clock.now_ns()))
+        self._engine.connection.run(pause(entry_id, self._group, self._clock.now_ns()))
 
     def resume(self, entry_id: str) -> None:
         """Has a paused entry tick again; ticks of the pause are not made up for.
@@ -263,7 +189,7 @@ class Scheduler:
             BrokerError: Redis failed.
         """
         self._check_entry(entry_id)
-        self._connection.run(resume(entry_id, self._group))
+        self._engine.connection.run(resume(entry_id, self._group))
 
     def trigger(self, entry_id: str) -> None:
         """Has the scheduler that leads enqueue an entry's task now, beside its schedule.
@@ -273,7 +199,7 @@ class Scheduler:
             BrokerError: Redis failed.
         """
         self._check_entry(entry_id)
-        self._connection.run(trigger(entry_id, self._group))
+        self._engine.connection.run(trigger(entry_id, self._group))
 
     def backfill(
         self,
@@ -287,7 +213,7 @@ class Scheduler:
         """Enqueues the ticks of a past range, each once however often it is asked for.
 
         Args:
-            entry_id: Of an entry with a name, or under leader election.
+            entry_id: Which entry; ``@every`` has no past without leader election or start_at.
             start: The first moment of the range; aware.
             end: The last one, not in the future.
             rate: How many tasks a second at most.
@@ -305,7 +231,11 @@ class Scheduler:
             slot = self._book.slot(entry_id)
         plan = Backfill(slot, start, end, limit=limit, now_ns=self._clock.now_ns())
         return plan.run(
-            self._connection, self._config, self._clock, rate=rate, stopping=self._abandons
+            self._engine.connection,
+            self._config,
+            self._clock,
+            rate=rate,
+            stopping=self._engine.abandons,
         )
 
     # -- life --
@@ -319,12 +249,12 @@ class Scheduler:
     @property
     def is_leader(self) -> bool:
         """Whether it enqueues now: it runs and, if there is an election, leads."""
-        return self._lifecycle.state is State.RUNNING and self._leadership() is not None
+        return self._lifecycle.state is State.RUNNING and self._engine.leadership() is not None
 
     def counts(self) -> Mapping[str, int]:
-        """How many ticks went how since it was made, by outcome; and ``waiting`` now."""
-        counts = {outcome.value: count for outcome, count in self._sender.counts.items()}
-        return counts | {"waiting": len(self._outbox) + len(self._sender.in_hand)}
+        """How many ticks went how since it was made, by outcome, and are ``waiting`` now; and
+        how often leadership was ``elected``, ``lost`` or ``resigned``."""
+        return self._engine.counts()
 
     def start(self) -> None:
         """Starts enqueueing, and returns at once.
@@ -336,16 +266,7 @@ class Scheduler:
         with self._book.lock.write():
             self._lifecycle.start()
             self._book.begin(self._clock.now_ns() // NANOSECONDS)
-        for name, run in (
-            ("ticker", self._tick_until_stopped),
-            ("sender", self._send_until_stopped),
-            ("publisher", self._publisher.run),
-            ("listener", self._listener.run),
-            *((("elector", self._elector.run),) if self._elector else ()),
-        ):
-            thread = threading.Thread(target=run, name=f"asynq-scheduler-{name}", daemon=True)
-            self._threads[name] = thread
-            thread.start()
+        self._engine.start()
         self._log.info("scheduler started", extra={"entries": len(self._book)})
 
     def stop(self) -> None:
@@ -361,33 +282,15 @@ class Scheduler:
         with self._book.lock.write():
             if not self._lifecycle.stop():
                 return
-        deadline = time.monotonic() + self._config.shutdown_timeout_s
+        timeout_s = self._config.shutdown_timeout_s
         self._end_run.put(None)
-        self._wake_ticker.set()
-        # It may be waiting for the ledger.
-        self._join("ticker", deadline)
-        self._ends_sending.set()
-        self._outbox.wake()
-        self._publisher.stop()
-        self._listener.stop()
-        self._join("sender", deadline)
-        lost: list[Due] = []
-        self._abandons.set()
-        if self._threads["sender"].is_alive():
-            lost = [*self._sender.in_hand, *self._outbox.take_all()]
-        # On a thread of its own, since Redis may take longer than there is time.
-        closer = threading.Thread(target=self._take_back, daemon=True)
-        closer.start()
-        closer.join(max(TAKE_BACK_S, deadline - time.monotonic()))
-        self._hooks.finish(max(deadline, time.monotonic() + TAKE_BACK_S))
-        self._connection.close()
-        self._listening.close()
+        lost = self._engine.stop(timeout_s)
         with self._book.lock.write():
             self._lifecycle.end()
         self._stopped.set()
         self._log.info("scheduler stopped")
         if lost:
-            raise ShutdownTimeoutError(_names(lost, self._config.shutdown_timeout_s))
+            raise ShutdownTimeoutError(_names(lost, timeout_s))
 
     def run(self) -> None:
         """Starts, and stops on SIGINT or SIGTERM (or ``stop`` from another thread)."""
@@ -419,29 +322,11 @@ class Scheduler:
     ) -> None:
         self.stop()
 
-    # -- threads --
-
-    def _leadership(self) -> int | None:
-        """The term in which ticks are enqueued: 0 without election, None if another leads."""
-        return 0 if self._elector is None else self._elector.term
-
-    def _on_leadership(self, event: Leadership) -> None:
-        if event.event == "elected":
-            self._listener.replay()
-        self._wake_ticker.set()
-        self._publisher.wake()
-        election = self._config.leader_election
-        if election is not None and election.on_change is not None:
-            on_change = election.on_change
-            self._hooks.call([("on_change", lambda: on_change(event))])
-
-    def _on_resigned(self) -> None:
-        if self._elector is not None:
-            self._elector.wake()
-
-    def _on_fenced(self, reason: str) -> None:
-        if self._elector is not None:
-            self._elector.step_down(reason)
+    def _standby_s(self) -> int | None:
+        """Now, where another has the entries tick: then they do not move on here."""
+        running = self._lifecycle.state is State.RUNNING
+        stands_by = running and self._engine.leadership() is None
+        return self._clock.now_ns() // NANOSECONDS if stands_by else None
 
     @property
     def _group(self) -> str | None:
@@ -452,62 +337,7 @@ class Scheduler:
         with self._book.lock.read():
             self._book.slot(entry_id)
 
-    def _tick_until_stopped(self) -> None:
-        while self._lifecycle.state is State.RUNNING:
-            self._wake_ticker.clear()
-            self._wake_ticker.wait(self._guarded("ticker", self._ticker.step, 1.0))
-
-    def _send_until_stopped(self) -> None:
-        while not self._abandons.is_set():
-            pause = self._guarded("sender", self._sender.step, 1.0)
-            if pause is not None:
-                # What is left when it stops is tried until the time is up.
-                ending = self._ends_sending.is_set()
-                (self._abandons if ending else self._ends_sending).wait(pause)
-            elif self._ends_sending.is_set():
-                return
-            else:
-                self._outbox.wait()
-
-    def _guarded(self, name: str, step: Callable[[], float | None], pause: float) -> float | None:
-        """A step; a fault of ours must not end all ticks to come."""
-        try:
-            return step()
-        except Exception:
-            self._log.exception("the %s met a fault of asynq_py; it goes on", name)
-            return pause
-
-    def _join(self, name: str, deadline: float | None = None) -> None:
-        thread = self._threads[name]
-        if thread is threading.current_thread():
-            return
-        thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
-
-    def _take_back(self) -> None:
-        """Writes what is left to write, and leaves."""
-        self._sender.flush_history()
-        if self._elector is not None:
-            self._elector.stop()
-            self._join("elector")
-            self._elector.resign()
-        self._join("publisher")
-        # The history of entries that will have the same ID again stays; it expires.
-        random_ids = [
-            slot.id
-            for slot in self._book.slots()
-            if slot.definition.name is None and slot.field is None
-        ]
-        try:
-            self._publisher.take_back()
-            self._connection.run(clear_scheduler_history(random_ids))
-        except AsynqError as error:
-            self._log.warning("the published entries stay until they expire: %s", error)
-
 
 def _names(lost: Sequence[Due], timeout_s: float) -> str:
     names = ", ".join(sorted({due.slot.id for due in lost})[:10])
     return f"{len(lost)} ticks were not enqueued within {timeout_s} s of shutdown_timeout: {names}"
-
-
-def _hostname() -> str:
-    return os.uname().nodename or "unknown-host"

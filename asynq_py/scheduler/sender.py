@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
-from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome, Tick
+from asynq_py.broker.enqueue import Announced, Draft, Fence, Outcome
 from asynq_py.broker.enqueue_all import FIRST_CHUNK_TASKS, enqueue_all
 from asynq_py.broker.op import call
 from asynq_py.broker.presence import EnqueueEvent, record_enqueue_events
-from asynq_py.client.prepare import new_task_ids, prepare, task_info
-from asynq_py.clock import NANOSECONDS, Clock, from_unix_s
+from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.errors import (
     AsynqError,
-    ConfigError,
     ConflictError,
     DuplicateTaskError,
     LeaseLostError,
@@ -26,24 +24,21 @@ from asynq_py.errors import (
     RejectedError,
     RunsExhaustedError,
     TaskIDConflictError,
+    TickTakenError,
     UnavailableError,
 )
 from asynq_py.scheduler.book import Book
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.entry import Record, RunOutcome, Slot
-from asynq_py.scheduler.hooks import Call, Hooks
+from asynq_py.scheduler.hooks import Hooks
+from asynq_py.scheduler.maker import Maker
 from asynq_py.scheduler.outbox import Outbox
-from asynq_py.scheduler.policy import Overlap
+from asynq_py.scheduler.reporter import Reporter, Settled
 from asynq_py.scheduler.timetable import Due
-from asynq_py.task import Task
-from asynq_py.wire.message import TaskState
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection
 
-#: Headers that say which tick a task is: of which entry, and for which moment.
-ENTRY_HEADER = "asynq-entry"
-SCHEDULED_FOR_HEADER = "asynq-scheduled-for"
 #: The most ticks enqueued, or runs written to the history, at a time.
 BATCH = 500
 #: What Redis refuses for now, and may take later.
@@ -54,10 +49,10 @@ LONGEST_PAUSE_S = 2.0
 #: while Redis is away.
 MANY_EVENTS = 5_000
 MOST_EVENTS = 20_000
-#: A history is trimmed and its life prolonged at least this often; runs between are one ZADD.
-FULL_HISTORY_NS = 24 * 3600 * NANOSECONDS
-#: How many failures of a batch are logged one by one.
-LOGGED = 5
+#: A history is trimmed, and its life prolonged, after so many runs or so long; for the runs
+#: between a ZADD is enough.
+UNTRIMMED = 50
+TRIMMED_EVERY_NS = 24 * 3600 * NANOSECONDS
 
 
 class Sender:
@@ -71,7 +66,7 @@ class Sender:
         hooks: Hooks,
         config: SchedulerConfig,
         leadership: Callable[[], int | None],
-        fenced: Callable[[str], None],
+        fenced: Callable[[str, int], None],
         clock: Clock,
         log: logging.Logger,
         monotonic: Callable[[], float] = time.monotonic,
@@ -79,7 +74,8 @@ class Sender:
         self._connection = connection
         self._book = book
         self._outbox = outbox
-        self._hooks = hooks
+        self._maker = Maker(config, hooks)
+        self._reporter = Reporter(config, hooks, clock, log)
         self._config = config
         self._group = config.leader_election.group if config.leader_election else ""
         self._retry_for_s = config.retry_for_s
@@ -182,7 +178,12 @@ class Sender:
                 return []
             batch = [due for due in batch if due.number]
         now_ns = self._clock.now_ns()
-        self._prepare(batch, now_ns)
+        failed = [
+            Settled(due, RunOutcome.FAILED, error) for due, error in self._maker.make(batch, now_ns)
+        ]
+        if failed:
+            self._note(failed, now_ns)
+            self._reporter.report(failed, [])
         ready = [due for due in batch if due.draft is not None]
         ended: list[tuple[Due, Outcome]] = []
         for fence, ticks in (
@@ -200,7 +201,7 @@ class Sender:
         """Notes how ticks went; returns those to be tried again."""
         now_ns = self._clock.now_ns()
         again: list[Due] = []
-        settled: list[tuple[Due, RunOutcome, AsynqError | None]] = []
+        settled: list[Settled] = []
         passing: list[tuple[Due, AsynqError]] = []
         exhausted: list[Slot] = []
         for due, error in ended:
@@ -213,13 +214,12 @@ class Sender:
                     due.failed_at = self._monotonic()
                     passing.append((due, error))
                 continue
-            settled.append((due, *self._verdict(due, error)))
-        self._note([each for each in settled if not each[0].is_noted_only], now_ns)
+            settled.append(Settled(due, *self._verdict(due, error)))
+        self._note([each for each in settled if not each.due.is_noted_only], now_ns)
         if exhausted:
             with self._book.lock.write():
-                for slot in exhausted:
-                    self._book.exhaust(slot)
-        self._report(settled, passing)
+                self._book.exhaust(exhausted)
+        self._reporter.report(settled, passing)
         if not len(self._outbox) or len(self._events) >= MANY_EVENTS:
             # Ticks that wait come first.
             self.flush_history()
@@ -239,12 +239,12 @@ class Sender:
         if error is None:
             return RunOutcome.ENQUEUED, None
         if isinstance(error, RejectedError) and error.code == "FENCED":
-            self._fenced(str(error))
+            self._fenced(str(error), _later_term(error))
             return RunOutcome.LOST_LEADERSHIP, LeaseLostError(str(error))
         if isinstance(error, OverlapError):
             return RunOutcome.OVERLAPPED, error
         if isinstance(error, ConflictError):
-            if due.is_unsure and due.slot.field is None and self._is_ours(due, error):
+            if due.is_unsure and self._is_ours(due, error):
                 return RunOutcome.ENQUEUED, None
             return RunOutcome.DUPLICATE, error
         return RunOutcome.FAILED, error
@@ -252,6 +252,10 @@ class Sender:
     def _is_ours(self, due: Due, error: ConflictError) -> bool:
         """Whether a task stands in its own way: an attempt was stored, and nobody told us."""
         draft = cast(Draft, due.draft)
+        if isinstance(error, TickTakenError):
+            return error.same_id
+        if due.slot.field is not None:
+            return False  # the ledger was asked first, and knows of no attempt
         if isinstance(error, TaskIDConflictError):
             # Random IDs do not meet; one that the user chose may be another task's.
             return "task_id" not in due.slot.definition.options
@@ -262,9 +266,7 @@ class Sender:
                 return False
         return False
 
-    def _note(
-        self, settled: Sequence[tuple[Due, RunOutcome, AsynqError | None]], now_ns: int
-    ) -> None:
+    def _note(self, settled: Sequence[Settled], now_ns: int) -> None:
         with self._book.lock.write():
             for due, outcome, error in settled:
                 draft = due.draft
@@ -275,117 +277,11 @@ class Sender:
         self.counts.update(outcome for _, outcome, _ in settled)
 
     def _event(self, slot: Slot, task_id: str, now_ns: int) -> EnqueueEvent:
-        is_full = not 0 <= now_ns - slot.full_history_ns < FULL_HISTORY_NS or len(slot.runs) < 2
-        if is_full:
-            slot.full_history_ns = now_ns
-        return EnqueueEvent(slot.id, task_id, now_ns, trims=is_full or now_ns // 1000 % 64 == 0)
-
-    # -- tasks --
-
-    def _prepare(self, batch: list[Due], now_ns: int) -> None:
-        """Makes the tasks of ticks that have none yet; what fails is settled."""
-        new = [due for due in batch if due.draft is None]
-        before = self._config.pre_enqueue
-        calls: list[Call] = []
-        made: dict[int, object] = {}
-        for due in new:
-            if due.is_noted_only:
-                continue
-            definition = due.slot.definition
-            if before is not None:
-                calls.append(("pre_enqueue", _bind(before, definition.task, definition.options)))
-            if definition.payload is not None:
-                calls.append(("payload", _bind(_make_task, due, made)))
-        self._hooks.call_first(calls)
-        failed: list[tuple[Due, RunOutcome, AsynqError | None]] = []
-        for due, task_id in zip(new, new_task_ids(len(new)), strict=True):
-            try:
-                due.draft = self._draft(due, task_id, made, now_ns)
-            except ConfigError as error:
-                failed.append((due, RunOutcome.FAILED, error))
-        if failed:
-            self._note(failed, now_ns)
-            self._report(failed, [])
-
-    def _draft(self, due: Due, task_id: str, made: Mapping[int, object], now_ns: int) -> Draft:
-        slot, definition = due.slot, due.slot.definition
-        name = f"{slot.field or slot.id}:".removeprefix(":")
-        if due.is_noted_only:
-            tick = Tick(slot.field or "", due.tick_s)
-            return Draft(slot.queue, "", b"", TaskState.PENDING, tick=tick)
-        task: object = definition.task
-        if definition.payload is not None:
-            task = made.get(id(due), ConfigError("the payload was not made in time"))
-            if isinstance(task, Exception):
-                raise task if isinstance(task, ConfigError) else ConfigError(f"payload: {task!r}")
-        if due.number:
-            task_id = f"{name}now:{due.number}"
-        elif slot.field is not None:
-            task_id = f"{name}{due.tick_s}"
-        draft = prepare(
-            cast(Task, task),
-            definition.options,
-            now_ns=now_ns,
-            max_payload_size=self._config.max_payload_size,
-            headers=evidence(slot, due.tick_s) if slot.has_evidence else None,
-            task_id=task_id,
-        )
-        if slot.field is None:
-            return draft
-        if due.number:
-            return draft._replace(tick=Tick(f"{slot.field}!", due.number))
-        tick = Tick(
-            slot.field,
-            due.tick_s,
-            definition.overlap is Overlap.SKIP,
-            definition.max_runs or 0,
-        )
-        return draft._replace(tick=tick)
-
-    # -- what is told --
-
-    def _report(
-        self,
-        settled: Sequence[tuple[Due, RunOutcome, AsynqError | None]],
-        passing: Sequence[tuple[Due, AsynqError]],
-    ) -> None:
-        """Tells the hooks and the log."""
-        after, handler = self._config.post_enqueue, self._config.error_handler
-        calls: list[Call] = []
-        if after is not None:
-            now_ns = self._clock.now_ns()
-            for due, outcome, error in settled:
-                if due.is_noted_only:
-                    continue
-                info = None
-                if outcome is RunOutcome.ENQUEUED:
-                    info = task_info(cast(Draft, due.draft), now_ns)
-                calls.append(("post_enqueue", _bind(after, info, error)))
-        failures = [(due, error) for due, _, error in settled if error is not None]
-        if handler is not None:
-            for due, error in (*passing, *failures):
-                if not due.is_noted_only:
-                    definition = due.slot.definition
-                    call_it = _bind(handler, definition.task, definition.options, error)
-                    calls.append(("error_handler", call_it))
-        else:
-            self._log_failures(passing, "waits and is tried again")
-            self._log_failures(failures, "was not enqueued")
-        self._hooks.call(calls)
-
-    def _log_failures(self, failures: Sequence[tuple[Due, AsynqError]], what: str) -> None:
-        """The default error handler; a duplicate is what uniqueness is for."""
-        for due, error in failures[:LOGGED]:
-            if isinstance(error, ConflictError | LeaseLostError):
-                level = logging.INFO
-            elif isinstance(error, UnavailableError):
-                level = logging.WARNING
-            else:
-                level = logging.ERROR
-            task = due.slot.definition.task
-            self._log.log(level, "%s %s: %s", task.type, what, error, extra={"entry": due.slot.id})
-        if len(failures) > LOGGED:
-            self._log.warning("%d more: %s", len(failures) - LOGGED, what)
+        slot.untrimmed += 1
+        trims = slot.untrimmed > UNTRIMMED or not 0 <= now_ns - slot.trimmed_ns < TRIMMED_EVERY_NS
+        if trims:
+            slot.trimmed_ns, slot.untrimmed = now_ns, 0
+        return EnqueueEvent(slot.id, task_id, now_ns, trims)
 
     # -- pace --
 
@@ -419,31 +315,7 @@ class Sender:
         self.settle_all(dropped, RunOutcome.MISSED)
 
 
-def evidence(slot: Slot, tick_s: int) -> dict[str, str]:
-    """What a task says of its tick."""
-    return {ENTRY_HEADER: slot.id, SCHEDULED_FOR_HEADER: _moment(tick_s)}
-
-
-@lru_cache(maxsize=16)
-def _moment(tick_s: int) -> str:
-    """RFC 3339, UTC, milliseconds; many entries tick at one moment."""
-    return from_unix_s(tick_s).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-def _make_task(due: Due, made: dict[int, object]) -> None:
-    """Makes the task of a tick whose payload follows from it."""
-    definition = due.slot.definition
-    assert definition.payload is not None
-    moment = from_unix_s(due.tick_s).astimezone(due.slot.zone)
-    try:
-        made[id(due)] = definition.task.with_payload(definition.payload(moment), definition.codec)
-    except Exception as error:
-        made[id(due)] = error
-
-
-def _bind(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
-    """A call to be made later; mappings are copied, for the hook to keep."""
-    copies = [dict(each) if isinstance(each, dict) else each for each in arguments]
-    if function is _make_task:
-        copies = list(arguments)
-    return lambda: function(*copies)
+def _later_term(error: RejectedError) -> int:
+    """The term that enqueue.lua names in "FENCED a leader of term <number> has been here"."""
+    found = re.search(r"term (\d+)", str(error))
+    return int(found[1]) if found else 0

@@ -169,6 +169,18 @@ def test_a_refusal_is_raised(server: RedisServer, database: redis.Redis) -> None
     connection.close()
 
 
+def test_a_message_that_is_refused_is_told_though_the_hash_was_written(
+    server: RedisServer, database: redis.Redis
+) -> None:
+    connection = Connection(server.url)
+    database.set(CONTROL, "not a stream")
+
+    for op in (pause("a", None, NOW_NS), resume("a", None), trigger("a", None)):
+        with pytest.raises(RejectedError, match="WRONGTYPE"):
+            connection.run(op)
+    connection.close()
+
+
 @pytest.mark.parametrize("op", [trigger("a", None), last_request_id(), read_requests("0", None)])
 def test_a_reply_that_makes_no_sense_is_an_error_of_ours(op: Op[object]) -> None:
     assert isinstance(replay(op, [[7]]).error, WireError)

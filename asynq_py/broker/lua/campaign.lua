@@ -4,6 +4,7 @@
 -- ARGV[1]  ID          who asks
 -- ARGV[2]  lease       milliseconds
 -- ARGV[3]  term        the one to renew; "" to stand for election
+-- ARGV[4]  floor       a new term is higher than this one
 --
 -- Returns  {term, milliseconds, now}: the term is ours for so long | {0, milliseconds, now}: it
 --          is not ours, and another's for so long (0: nobody's); now in unix milliseconds
@@ -19,7 +20,7 @@ if ARGV[3] ~= "" then
 else
   if left > 0 and not is_ours then return {0, left, now} end
   -- Never lower than before, also where the key was lost: the clock goes on.
-  term = string.format("%.0f", math.max(tonumber(term) + 1, now))
+  term = string.format("%.0f", math.max(tonumber(term) + 1, ARGV[4] + 1, now))
 end
 redis.call("HSET", KEYS[1], "holder", ARGV[1], "term", term, "until",
   string.format("%.0f", now + ARGV[2]))

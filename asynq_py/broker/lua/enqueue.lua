@@ -22,10 +22,11 @@
 --           group's name
 --
 -- Returns   a list, for each task: 1 stored (or noted) | 0 the ID is taken | -1 the lock is held
---           | -2 the ledger has a tick as late by another's doing | -3 the last task is not done
---           | -4 the most runs are reached | text of the error Redis gave. What is not stored
---           left nothing behind, no lock either; the ledger notes the tick unless the result is
---           -2, -4 or a text. The same tick with the same task ID is stored once and answered 1.
+--           | -2 the ledger has this tick or a later one | 2 it has this tick with this task ID:
+--           an earlier attempt, or another scheduler's | -3 the last task is not done | -4 the
+--           most runs are reached | text of the error Redis gave. What is not stored left
+--           nothing behind, no lock either; the ledger notes the tick if the result is from 1
+--           to -1, or -3.
 --           An error before anything was stored is the reply of the script itself: "FENCED"
 --           where a higher term was seen.
 -- Source    asynq v0.26.0, rdb: Enqueue, EnqueueUnique, Schedule, ScheduleUnique, AddToGroup,
@@ -82,7 +83,7 @@ while a <= #ARGV do
   end
 
   if last and tonumber(last) >= tonumber(tick) then
-    result = (last == tick and last_id == id) and 1 or -2
+    result = (last == tick and last_id == id) and 2 or -2
     field = nil
   elseif ledger and most > 0 and tonumber(runs) >= most then
     result = -4

@@ -1,0 +1,138 @@
+"""The commands around schedules: asynq-py cron ..."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from enum import StrEnum
+from typing import Annotated, TypeAlias
+
+import typer
+
+from asynq_py.cli.options import ConfigOption, Output, OutputOption, RedisOption, connect
+
+app = typer.Typer(help="Look at schedules, and at what schedulers do.", no_args_is_help=True)
+
+EntryArgument: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ENTRY_ID", help="As `cron ls` shows it; a name, if it has one.")
+]
+GroupOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        metavar="GROUP",
+        help="Only in the schedulers of this leader-election group.",
+        show_default=False,
+    ),
+]
+
+
+class Dialect(StrEnum):
+    """The syntax of a spec."""
+
+    ASYNQ = "asynq"
+    EXTENDED = "extended"
+
+
+class Dst(StrEnum):
+    """The rule for clock changes."""
+
+    ASYNQ = "asynq"
+    ONCE = "once"
+
+
+@app.command()
+def explain(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help='In quotes, like "0 9 * * mon-fri".')],
+    tz: Annotated[
+        str | None,
+        typer.Option(metavar="ZONE", help="Its time zone. [default: UTC]", show_default=False),
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many runs.")] = 5,
+    dialect: Annotated[Dialect, typer.Option(help="The syntax of SPEC.")] = Dialect.ASYNQ,
+    dst: Annotated[
+        Dst, typer.Option(help="What happens to skipped and repeated local times.")
+    ] = Dst.ASYNQ,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="ISO",
+            help="After which moment, like 2026-03-28T12:00 (in the zone) or ...Z. [default: now]",
+            show_default=False,
+        ),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Show when a schedule runs next, and what clock changes do to it."""
+    from asynq_py.cli.explain import run_explain
+
+    return run_explain(spec, tz, n, dialect.value, dst.value, start, output)
+
+
+@app.command("ls")
+def list_(
+    redis: RedisOption = None, config: ConfigOption = None, output: OutputOption = Output.TABLE
+) -> int:
+    """List the entries of all running schedulers, Go's too; the next to run first."""
+    from asynq_py.cli.entries import run_list
+
+    with closing(connect(redis, config)) as connection:
+        return run_list(connection, output)
+
+
+@app.command()
+def history(
+    entry_id: EntryArgument,
+    page: Annotated[int, typer.Option(min=1, help="Which page; 1 has the newest.")] = 1,
+    size: Annotated[int, typer.Option(min=1, max=1000, help="Runs on a page.")] = 30,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """List the tasks that an entry has enqueued, newest first."""
+    from asynq_py.cli.entries import run_history
+
+    with closing(connect(redis, config)) as connection:
+        return run_history(connection, entry_id, page, size, output)
+
+
+@app.command()
+def pause(
+    entry_id: EntryArgument,
+    group: GroupOption = None,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+) -> int:
+    """Let an entry run no more until it is resumed, whatever is restarted meanwhile."""
+    from asynq_py.cli.steer import run_pause
+
+    with closing(connect(redis, config)) as connection:
+        return run_pause(connection, entry_id, group)
+
+
+@app.command()
+def resume(
+    entry_id: EntryArgument,
+    group: GroupOption = None,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+) -> int:
+    """Let a paused entry run again; name the group just as when it was paused."""
+    from asynq_py.cli.steer import run_resume
+
+    with closing(connect(redis, config)) as connection:
+        return run_resume(connection, entry_id, group)
+
+
+@app.command()
+def trigger(
+    entry_id: EntryArgument,
+    group: GroupOption = None,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+) -> int:
+    """Ask running Python schedulers for one run of an entry now, beside its schedule."""
+    from asynq_py.cli.steer import run_trigger
+
+    with closing(connect(redis, config)) as connection:
+        return run_trigger(connection, entry_id, group)

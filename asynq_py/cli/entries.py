@@ -1,0 +1,130 @@
+"""The commands `cron ls` and `cron history`: what schedulers, Go's too, show of themselves."""
+
+from __future__ import annotations
+
+import sys
+from base64 import b64encode
+
+from asynq_py.broker.control import read_paused
+from asynq_py.broker.presence import (
+    PublishedEntries,
+    list_schedulers,
+    read_enqueue_events,
+    read_scheduler_entries,
+)
+from asynq_py.cli.options import Output
+from asynq_py.cli.output import console, iso, show_json, show_table, since, until
+from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
+from asynq_py.connection.sync import Connection
+from asynq_py.wire.presence import SchedulerEntry, timestamp_ns
+
+#: The most characters of a payload that a table shows.
+PAYLOAD_SHOWN = 80
+
+
+def run_list(connection: Connection, output: Output) -> int:
+    """Prints the entries of all running schedulers; returns the exit code."""
+    now_ns = SYSTEM_CLOCK.now_ns()
+    entries, unreadable = published(connection, now_ns)
+    paused = connection.run(read_paused())
+    entries.sort(key=_order)
+    if output is Output.JSON:
+        show_json([_to_programs(entry, paused) for entry in entries])
+    elif entries:
+        columns = ("Entry ID", "Spec", "Type", "Payload", "Options", "Next", "Prev")
+        rows = [_to_people(entry, paused, now_ns) for entry in entries]
+        show_table(columns, rows, fold="Payload Options")
+    else:
+        console().print("No scheduler entries")
+    if unreadable:
+        sys.stderr.write(f"asynq-py: {unreadable} more could not be read\n")
+    return 0
+
+
+def run_history(connection: Connection, entry_id: str, page: int, size: int, output: Output) -> int:
+    """Prints a page of an entry's runs; returns the exit code."""
+    events = connection.run(read_enqueue_events(entry_id, (page - 1) * size, size))
+    runs = [(event.task_id, timestamp_ns(event.enqueue_time)) for event in events]
+    now_ns = SYSTEM_CLOCK.now_ns()
+    if output is Output.JSON:
+        show_json([{"task_id": task_id, "enqueued_at": iso(at_ns)} for task_id, at_ns in runs])
+    elif runs:
+        show_table(("Task ID", "Enqueued At"), [(i, _enqueued(at, now_ns)) for i, at in runs])
+    elif page == 1:
+        console().print(f"No runs of entry {entry_id!r} are known")
+    else:
+        console().print(f"Entry {entry_id!r} has no page {page} of runs")
+    return 0
+
+
+def published(connection: Connection, now_ns: int) -> PublishedEntries:
+    """The entries of all schedulers that show some now."""
+    return connection.run(read_scheduler_entries(connection.run(list_schedulers(now_ns))))
+
+
+def stops(control_name: str, entry_id: str) -> bool:
+    """Whether what is paused by that name is this entry, in all groups or in one."""
+    return control_name == entry_id or control_name.endswith(f"/{entry_id}")
+
+
+def _order(entry: SchedulerEntry) -> tuple[bool, int, str]:
+    next_ns = timestamp_ns(entry.next_enqueue_time)
+    return next_ns is None, next_ns or 0, entry.id
+
+
+def _to_people(entry: SchedulerEntry, paused: set[str], now_ns: int) -> tuple[str, ...]:
+    when = until(timestamp_ns(entry.next_enqueue_time), now_ns)
+    names = sorted(name for name in paused if stops(name, entry.id))
+    if entry.id in names:
+        when = "paused"
+    elif names:
+        # An entry that is shown does not tell its group.
+        when += f" (paused in {', '.join(name.removesuffix('/' + entry.id) for name in names)})"
+    return (
+        entry.id,
+        entry.spec,
+        entry.task_type,
+        _payload(entry.task_payload),
+        ", ".join(entry.enqueue_options),
+        when,
+        since(timestamp_ns(entry.prev_enqueue_time), now_ns),
+    )
+
+
+def _to_programs(entry: SchedulerEntry, paused: set[str]) -> dict[str, object]:
+    text = _text(entry.task_payload)
+    if text is not None:
+        payload = {"payload": text}
+    else:
+        payload = {"payload_base64": b64encode(entry.task_payload).decode()}
+    return {
+        "id": entry.id,
+        "spec": entry.spec,
+        "type": entry.task_type,
+        **payload,
+        "options": list(entry.enqueue_options),
+        "next": iso(timestamp_ns(entry.next_enqueue_time)),
+        "prev": iso(timestamp_ns(entry.prev_enqueue_time)),
+        "paused": sorted(name for name in paused if stops(name, entry.id)),
+    }
+
+
+def _payload(payload: bytes) -> str:
+    text = _text(payload)
+    # As Go's tools say it.
+    if text is None or not text.isprintable():
+        return "non-printable bytes"
+    return text if len(text) <= PAYLOAD_SHOWN else text[: PAYLOAD_SHOWN - 1] + "…"
+
+
+def _text(payload: bytes) -> str | None:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _enqueued(at_ns: int | None, now_ns: int) -> str:
+    if at_ns is None:
+        return "N/A"
+    return f"{from_unix_ns(at_ns):%Y-%m-%d %H:%M:%S} UTC ({since(at_ns, now_ns)})"

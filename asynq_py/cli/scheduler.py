@@ -1,0 +1,75 @@
+"""The command that runs a scheduler from a file: asynq-py scheduler run."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from asynq_py.cli.options import ConfigOption, RedisOption, redis_config
+
+app = typer.Typer(help="Run a scheduler.", no_args_is_help=True)
+
+
+@app.callback()
+def _scheduler() -> None:
+    """Run a scheduler."""
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .toml or .yaml file of tasks.")],
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+) -> int:
+    """Run the scheduler that a file defines, until SIGINT or SIGTERM.
+
+    Changes of the tasks in the file are taken over within a second or so; those of its
+    table [scheduler] with the next start.
+    """
+    from asynq_py.cli.place import place_of
+    from asynq_py.scheduler.manager import PeriodicTaskManager
+    from asynq_py.scheduler.provider import FileProvider, load_file
+
+    where = redis_config(redis, config)
+    contents = load_file(file)
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    manager = PeriodicTaskManager(
+        where, FileProvider(file), sync_interval=contents.sync_interval, config=contents.config
+    )
+    with _until_signal() as ended, manager:
+        count = len(manager.entries())
+        typer.echo(
+            f"Scheduler started: {count} {'entry' if count == 1 else 'entries'} of {file},"
+            f" time zone {contents.config.location}, Redis {place_of(where)}"
+        )
+        sys.stdout.flush()
+        ended.get()
+    typer.echo("Scheduler stopped")
+    return 0
+
+
+@contextmanager
+def _until_signal() -> Iterator[queue.SimpleQueue[int]]:
+    """SIGINT and SIGTERM are put into a queue, which is all a handler may safely do."""
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        signals.put(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
