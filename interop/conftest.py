@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+from replicas import Replicas
 
 from asynq_py.testing import GoWorker, Oracle, Redis, Stack
 from asynq_py.testing.backend import choose_mode, describe
@@ -52,3 +53,11 @@ def worker(stack: Stack, redis_server: Redis) -> Iterator[Callable[..., GoWorker
     yield start
     for each in started:
         each.close()
+
+
+@pytest.fixture
+def replicas(redis_server: Redis) -> Iterator[Replicas]:
+    """Starts schedulers with the same entries, as processes, on `redis_server`."""
+    replicas = Replicas(redis_server)
+    yield replicas
+    replicas.close()

@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,38 @@ def test_the_scheduler_runs_and_prints_its_entries(server: RedisServer) -> None:
     assert lines[0].startswith("daily-report 0 9 * * mon-fri ")
     assert lines[0].endswith(("+01:00", "+02:00"))
     assert lines[2].endswith(("-04:00", "-05:00"))
+
+
+def test_two_schedulers_enqueue_each_tick_once(server: RedisServer) -> None:
+    source = blocks("python")[2].replace("redis://localhost:6379/0", server.url)
+
+    def start() -> subprocess.Popen[str]:
+        command = [sys.executable, "-W", "error", "-c", source]
+        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+    leader = start()
+    _lines(leader, "elected,", 1)
+    follower = start()
+    try:
+        _lines(follower, "started", 1)
+        before = _lines(leader, "enqueued", 2)
+        leader.kill()
+        after = _lines(follower, "enqueued", 3)
+    finally:
+        for process in (leader, follower):
+            process.kill()
+            process.communicate()
+
+    ticks = [datetime.fromisoformat(line.split()[-1]) for line in before + after]
+    # The killed one may have enqueued a tick more than we read.
+    assert all(0 < (b - a).total_seconds() <= 2 for a, b in pairwise(ticks))
+
+
+def _lines(process: subprocess.Popen[str], word: str, count: int) -> list[str]:
+    """The next lines of its log that have a word."""
+    assert process.stderr
+    wanted = (line for line in process.stderr if f" {word}" in line)
+    return list(islice(wanted, count))
 
 
 def test_all_python_programs_compile() -> None:

@@ -86,6 +86,8 @@ class Elector:
         self._failures = 0
         #: The highest term that a later one must exceed.
         self._floor = 0
+        #: Set once Redis was asked, whatever it answered.
+        self.has_asked = threading.Event()
         self._is_stopping = False
         self._wake = threading.Event()
 
@@ -98,7 +100,9 @@ class Elector:
     def run(self) -> None:
         """Stands, renews and stands again until stopped."""
         while not self._is_stopping:
-            self._wake.wait(self.step())
+            pause_s = self.step()
+            self.has_asked.set()
+            self._wake.wait(pause_s)
             # Then only, since ``stop`` is looked for after it.
             self._wake.clear()
 

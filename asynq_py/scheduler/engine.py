@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: How long stopping waits at least for the entries to be taken back, seconds.
 TAKE_BACK_S = 0.5
+#: How long the ticker waits for the first word on leadership, seconds.
+ASKING_S = 1.0
 #: How long a thread pauses after a fault of ours, seconds.
 FAULT_PAUSE_S = 1.0
 
@@ -139,7 +141,8 @@ class Engine:
         deadline = time.monotonic() + timeout_s
         self._is_stopping.set()
         self._wake_ticker.set()
-        self._join("ticker")
+        # It may be waiting for the ledger.
+        self._join("ticker", deadline)
         self._ends_sending.set()
         self._outbox.wake()
         self._publisher.stop()
@@ -160,6 +163,9 @@ class Engine:
     # -- threads --
 
     def _tick(self) -> None:
+        if self._elector is not None:
+            # Who is about to lead reads the ledger once, not first as a follower.
+            self._elector.has_asked.wait(ASKING_S)
         while not self._is_stopping.is_set():
             self._wake_ticker.clear()
             # Looked at after that, since ``stop`` sets both in the other order.

@@ -15,31 +15,12 @@ class Outbox:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        #: In which term the ticks are put in; None while none are to be enqueued.
-        self.term: int | None = None
         self._ticks: deque[Due] = deque()
         self._lock = threading.Lock()
         self._filled = threading.Event()
 
     def __len__(self) -> int:
         return len(self._ticks)
-
-    def begin(self, term: int | None) -> list[Due]:
-        """Is for the ticks of a term from now on; returns those of the one that has ended.
-
-        What was triggered belongs to no term, and stays unless there is none.
-        """
-        with self._lock:
-            self.term = term
-            ended = [due for due in self._ticks if term is None or not due.number]
-            self._ticks = deque(due for due in self._ticks if term is not None and due.number)
-        return ended
-
-    def end(self, term: int | None) -> None:
-        """A tick of the term was given up, so none after it may be enqueued in the term."""
-        with self._lock:
-            if self.term == term:
-                self.term = None
 
     def put(self, ticks: Sequence[Due]) -> list[Due]:
         """Adds ticks; returns those that had to go."""

@@ -88,6 +88,10 @@ class Sender:
         self._events: deque[EnqueueEvent] = deque(maxlen=MOST_EVENTS)
         self._failures = 0
         self._in_hand: list[Due] = []
+        #: The term in which the ticks in the outbox were taken from the ledger's last ones.
+        #: None from when ticks were given up until the ticker, which looks at it, has begun
+        #: anew: a later tick must not be noted before an earlier one.
+        self.term: int | None = None
         self._allowance = 0.0
         self._allowed_at = monotonic()
         self.counts: Counter[RunOutcome] = Counter()
@@ -96,6 +100,10 @@ class Sender:
     def in_hand(self) -> Sequence[Due]:
         """Ticks taken from the outbox whose fate is open."""
         return self._in_hand
+
+    def begin(self, term: int | None) -> None:
+        """Ticks that are put into the outbox from now on follow the ledger as of this term."""
+        self.term = term
 
     def count(self, outcome: RunOutcome, count: int) -> None:
         """Counts runs that are noted elsewhere."""
@@ -106,18 +114,19 @@ class Sender:
         most = self._allowed()
         if most == 0:
             return 1 / (self._config.rate_limit or 1.0)
+        # Before ticks are taken: those that a term before has left are not sent in this one.
+        term = self.term
         if self._failures:
             self._drop_outdated()
-        begun = self._outbox.term
-        # Ticks of one entry go in one script call: if Redis had no memory for the first of two
-        # calls, and then had, the second's ticks would pass over those of the first.
+        # Ticks of one entry in one script call: of two, Redis may refuse the first and take the
+        # second, and then the ledger would have no place for the earlier tick.
         taken = self._outbox.take(most, FIRST_CHUNK_TASKS)
         batch = [due for due in taken if not due.slot.is_gone]
         if not batch:
             return None if not len(self._outbox) else 0.0
         self._in_hand = batch
         try:
-            waiting = self._enqueue(batch, begun)
+            waiting = self._enqueue(batch, term)
             # Before it leaves our hand, so that it is always in sight.
             self._outbox.put_back(waiting)
         finally:
@@ -158,13 +167,17 @@ class Sender:
 
     # -- a batch --
 
-    def _enqueue(self, batch: list[Due], begun: int | None) -> list[Due]:
-        """Enqueues ticks of a term; returns those to be tried again, in their order."""
+    def _enqueue(self, batch: list[Due], began: int | None) -> list[Due]:
+        """Enqueues ticks; returns those to be tried again, in their order."""
         term = self._leadership()
-        if term is None or term != begun:
-            batch = self._give_up(batch, begun, term)
-            if not batch or term is None:
+        if term is None or term != began:
+            # Also where the term comes back: a renewal whose reply was slow.
+            self.term = None
+            given_up = [due for due in batch if term is None or not due.number]
+            self.settle_all(given_up, RunOutcome.LOST_LEADERSHIP)
+            if term is None or len(given_up) == len(batch):
                 return []
+            batch = [due for due in batch if due.number]
         now_ns = self._clock.now_ns()
         failed = [
             Settled(due, RunOutcome.FAILED, error) for due, error in self._maker.make(batch, now_ns)
@@ -183,18 +196,7 @@ class Sender:
             drafts = [cast(Draft, due.draft) for due in ticks]
             op = enqueue_all(drafts, now_ns=now_ns, announced=self._announced, fence=fence)
             ended += zip(ticks, self._connection.run(op), strict=True)
-        again = self._settle(ended)
-        if any(_is_fenced(error) for _, error in ended):
-            again = self._give_up(again, begun, None)
-        return again
-
-    def _give_up(self, ticks: list[Due], begun: int | None, term: int | None) -> list[Due]:
-        """Leaves ticks of a term that has ended to the ledger and who reads it next; returns
-        what was triggered, which may go in a new term."""
-        left = [due for due in ticks if term is not None and due.number]
-        self._outbox.end(begun)
-        self.settle_all([due for due in ticks if due not in left], RunOutcome.LOST_LEADERSHIP)
-        return left
+        return self._settle(ended)
 
     def _settle(self, ended: list[tuple[Due, Outcome]]) -> list[Due]:
         """Notes how ticks went; returns those to be tried again."""
@@ -237,7 +239,7 @@ class Sender:
     def _verdict(self, due: Due, error: AsynqError | None) -> tuple[RunOutcome, AsynqError | None]:
         if error is None:
             return RunOutcome.ENQUEUED, None
-        if _is_fenced(error):
+        if isinstance(error, RejectedError) and error.code == "FENCED":
             self._fenced(str(error), _later_term(error))
             return RunOutcome.LOST_LEADERSHIP, LeaseLostError(str(error))
         if isinstance(error, OverlapError):
@@ -314,12 +316,7 @@ class Sender:
         self.settle_all(dropped, RunOutcome.MISSED)
 
 
-def _is_fenced(error: AsynqError | None) -> bool:
-    """Whether the queue has seen a higher term."""
-    return isinstance(error, RejectedError) and error.code == "FENCED"
-
-
-def _later_term(error: AsynqError | None) -> int:
+def _later_term(error: RejectedError) -> int:
     """The term that enqueue.lua names in "FENCED a leader of term <number> has been here"."""
     found = re.search(r"term (\d+)", str(error))
     return int(found[1]) if found else 0

@@ -61,7 +61,7 @@ class Ticker:
         """Does what is to be done now; returns after how many seconds to come again."""
         self._watch_the_clock()
         term = self._leadership()
-        if term != self._term or term != self._outbox.term:
+        if term != self._term or term != self._sender.term:
             self._begin(term)
         with self._book.lock.read():
             has_unread = bool(self._book.unread(1))
@@ -74,11 +74,16 @@ class Ticker:
 
     def _begin(self, term: int | None) -> None:
         """A term begins, or has ended: the ledger says where to go on."""
-        self._sender.settle_all(self._outbox.begin(term), RunOutcome.LOST_LEADERSHIP)
+        waiting = self._outbox.take_all()
+        # What was triggered has no order to keep; the sender decides.
+        self._outbox.put_back(due for due in waiting if due.number)
+        ticks = [due for due in waiting if not due.number]
+        self._sender.settle_all(ticks, RunOutcome.LOST_LEADERSHIP)
         if self._term is not None or term:
             with self._book.lock.write():
                 self._book.unread_all()
         self._term = term
+        self._sender.begin(term)
 
     def _read_ledger(self, term: int | None) -> bool:
         """Reads the ledger for the entries that wait for it, and has them tick.

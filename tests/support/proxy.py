@@ -29,6 +29,8 @@ class Proxy:
         self.on_request: Callable[[bytes], None] = lambda data: None
         #: Whether Redis is out of reach.
         self.is_down = False
+        #: Called whenever a client connects.
+        self.on_connect: Callable[[], None] = lambda: None
         #: Set once a connection has been cut.
         self.has_cut = threading.Event()
         self._sockets: list[socket.socket] = []
@@ -77,6 +79,7 @@ class Proxy:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            self.on_connect()
             try:
                 far = socket.create_connection(self._target)
             except OSError:

@@ -1,4 +1,4 @@
-"""The buffer between the ticker and the sender: its order, its bounds, its term."""
+"""The buffer between the ticker and the sender: its order and its bounds."""
 
 from __future__ import annotations
 
@@ -18,12 +18,6 @@ SLOT = make_slot(PeriodicTask("@every 1s", Task("t"), name="n"), SchedulerConfig
 
 def ticks(*seconds: int) -> list[Due]:
     return [Due(SLOT, second) for second in seconds]
-
-
-def triggered(number: int) -> Due:
-    due = Due(SLOT, 0)
-    due.number = number
-    return due
 
 
 def seconds(taken: Sequence[Due]) -> list[int]:
@@ -96,38 +90,6 @@ def test_nothing_is_lost_or_doubled_but_what_is_told(steps: list[int], most: int
         assert len(outbox) <= most
 
     assert out + seconds(outbox.take_all()) == list(range(put))
-
-
-def test_a_term_begins_without_the_ticks_of_the_last_one() -> None:
-    outbox = Outbox(10)
-    outbox.begin(5)
-    outbox.put(ticks(1, 2))
-
-    assert seconds(outbox.begin(8)) == [1, 2]
-
-    assert outbox.term == 8
-    assert len(outbox) == 0
-
-
-def test_what_was_triggered_outlives_a_change_of_term_but_not_its_end() -> None:
-    outbox = Outbox(10)
-    outbox.put([triggered(1), *ticks(1), triggered(2)])
-
-    assert seconds(outbox.begin(8)) == [1]
-    assert len(outbox) == 2
-    assert [due.number for due in outbox.begin(None)] == [1, 2]
-    assert outbox.term is None
-
-
-def test_the_end_of_a_term_does_not_end_the_next_one() -> None:
-    outbox = Outbox(10)
-    outbox.begin(8)
-
-    outbox.end(5)
-    assert outbox.term == 8
-    outbox.end(8)
-
-    assert outbox.term is None
 
 
 def test_who_waits_is_woken_by_a_tick_or_a_call() -> None:
