@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from asynq_py.clock import from_unix_ns, from_unix_s
@@ -162,7 +162,9 @@ class Slot:
         self.active_since_s = 0
         self.failures = 0
         self.missed = 0
-        self.runs: tuple[Record, ...] = ()
+        #: Records as plain tuples of plain values, which the garbage collector can leave alone:
+        #: with a hundred thousand entries it would stop everything for a fifth of a second.
+        self.runs: tuple[tuple[Any, ...], ...] = ()
         self.paused = False
         #: Whether it was removed; what waits of it is not enqueued.
         self.is_gone = False
@@ -216,7 +218,8 @@ class Slot:
 
     def note(self, record: Record) -> None:
         """Adds a run."""
-        self.runs = (*self.runs[1 - RUNS_KEPT :], record)
+        plain = (*record[:2], record.outcome.value, *record[3:])
+        self.runs = (*self.runs[1 - RUNS_KEPT :], plain)
         if record.outcome is RunOutcome.FAILED:
             self.failures += 1
         elif record.outcome is not RunOutcome.MISSED:
@@ -231,7 +234,8 @@ class Slot:
         next_s = self.next_s
         if standby_s is not None and next_s is not None and next_s <= standby_s:
             next_s = self.calendar.next_s(standby_s)
-        last = self.runs[-1] if self.runs else None
+        records = [_record(plain) for plain in self.runs]
+        last = records[-1] if records else None
         definition = self.definition
         return Entry(
             id=self.id,
@@ -245,7 +249,7 @@ class Slot:
             last_outcome=last.outcome if last else None,
             last_error=last.error if last else None,
             failures=self.failures,
-            runs=tuple(record.run() for record in self.runs),
+            runs=tuple(record.run() for record in records),
             paused=self.paused,
             missed=self.missed,
         )
@@ -254,6 +258,12 @@ class Slot:
         if seconds is None:
             return None
         return from_unix_s(seconds).astimezone(self.zone)
+
+
+def _record(plain: tuple[Any, ...]) -> Record:
+    """The inverse of what ``note`` keeps."""
+    tick_s, at_ns, outcome, task_id, error = plain
+    return Record(tick_s, at_ns, RunOutcome(outcome), task_id, error)
 
 
 def _jitter_ms(definition: PeriodicTask, entry_id: str) -> int:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 #: The most parts that are written anew at a heartbeat; the others wait for the next ones.
 SHARDS_AT_ONCE = 20
+#: Between two parts, seconds.
+PAUSE_S = 0.01
 
 
 class Publisher:
@@ -58,12 +60,12 @@ class Publisher:
         self._log = log
         #: When each part was written, Unix nanoseconds.
         self._written_at: dict[int, int] = {}
-        self._is_stopping = False
+        self._stopping = threading.Event()
         self._wake = threading.Event()
 
     def run(self) -> None:
         """Publishes now, and then at every interval."""
-        while not self._is_stopping:
+        while not self._stopping.is_set():
             self.publish()
             self._wake.wait(self._interval_s)
             # Then only, since ``stop`` is looked for after it.
@@ -71,7 +73,7 @@ class Publisher:
 
     def stop(self) -> None:
         """Asks ``run`` to return."""
-        self._is_stopping = True
+        self._stopping.set()
         self._wake.set()
 
     def wake(self) -> None:
@@ -121,6 +123,8 @@ class Publisher:
                 )
                 self._connection.run(op)
                 self._written_at[shard] = now_ns
+                # Ticks come first: they wait for no more than one part.
+                self._stopping.wait(PAUSE_S)
             others = self._written_at.keys() - set(chosen)
             alive = [self._id(shard) for shard in others if shard < len(shards)]
             if alive:

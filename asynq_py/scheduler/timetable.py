@@ -46,14 +46,17 @@ class Timetable:
     """Entries by their next tick; one that never ticks again is not in it."""
 
     def __init__(self) -> None:
-        # The number keeps the order of registration among equals, and slots uncompared.
-        self._heap: list[tuple[int, int, Slot]] = []
+        # The number is the slot's place, and so the order of registration among equals. Tuples
+        # of mere numbers are nothing to the garbage collector, see Slot.runs.
+        self._slots: list[Slot] = []
+        self._heap: list[tuple[int, int]] = []
 
     def fill(self, slots: Iterable[Slot]) -> None:
         """Replaces all entries."""
+        self._slots = list(slots)
         self._heap = [
-            (due_ms, number, slot)
-            for number, slot in enumerate(slots)
+            (due_ms, number)
+            for number, slot in enumerate(self._slots)
             if (due_ms := slot.due_ms) is not None
         ]
         heapify(self._heap)
@@ -73,13 +76,14 @@ class Timetable:
         heap = self._heap
         while heap and heap[0][0] <= now_ms and most > 0:
             most -= 1
-            _, number, slot = heap[0]
+            number = heap[0][1]
+            slot = self._slots[number]
             _take(slot, (now_ms - slot.jitter_ms) // 1000, due, missed)
             following_ms = slot.due_ms
             if following_ms is None:
                 heappop(heap)
             else:
-                heapreplace(heap, (following_ms, number, slot))
+                heapreplace(heap, (following_ms, number))
         return due, missed
 
 

@@ -1,5 +1,7 @@
 """asynq_py's Scheduler: one after another is registered, started and stopped."""
 
+import gc
+
 from asynq_py import LeaderElection, Scheduler, SchedulerConfig, Task
 
 from . import driver
@@ -24,6 +26,8 @@ def register(n: int, specs: list[str], leader: bool = False) -> None:
         task = Task("report:daily", {"n": number})
         name = f"e{number}" if leader else None
         scheduler.register(specs[number % len(specs)], task, name=name)
+    # As docs/scheduler.md advises, and `asynq-py scheduler run` does.
+    gc.freeze()
     current.append(scheduler)
 
 
