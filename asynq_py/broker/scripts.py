@@ -31,10 +31,19 @@ def _load(name: str) -> Script:
 
 
 CAMPAIGN = _load("campaign")
+DELETE_QUEUE = _load("delete_queue")
 ENQUEUE = _load("enqueue")
 FIRST_SEEN = _load("first_seen")
+LIST_TASKS = _load("list_tasks")
+MEMORY_USAGE = _load("memory_usage")
+MOVE_TASK = _load("move_task")
+MOVE_TASKS = _load("move_tasks")
+QUEUE_INFO = _load("queue_info")
+READ_TASK = _load("read_task")
 RECORD_ENQUEUE_EVENT = _load("record_enqueue_event")
 RESIGN = _load("resign")
+TRIM_ARCHIVE = _load("trim_archive")
+UPDATE_PAYLOAD = _load("update_payload")
 WRITE_SCHEDULER_ENTRIES = _load("write_scheduler_entries")
 
 
