@@ -17,6 +17,7 @@ from asynq_py.broker.scripts import (
     DIAGNOSE_LOCK,
     DIAGNOSE_TASKS,
     EXPIRE_HISTORY,
+    SWEEP_LIST,
     TRIM_ARCHIVE,
     Script,
     evaluate,
@@ -54,7 +55,7 @@ class Diagnosis(NamedTuple):
     state: str
     #: What holds it: "pending", "g:name", ...
     places: tuple[str, ...]
-    repaired: bool
+    repaired: bool = False
 
 
 class Page(NamedTuple):
@@ -146,6 +147,38 @@ def diagnose(queue: bytes, suspects: Sequence[Suspect], now_s: int) -> Op[list[D
             words = tuple(text(place) for place in places)
             found.append(Diagnosis(suspect.task_id, text(code), text(state), words, repaired == 1))
     return found
+
+
+class Swept(NamedTuple):
+    """What stands in a part of the list of pending tasks."""
+
+    task_id: bytes
+    #: Whether it has a message; one whose key is no hash counts as well.
+    is_whole: bool
+    state: bytes
+
+
+def sweep_pending(queue: bytes, start: int, *, repair: bool) -> Op[list[Swept]]:
+    """Looks at a page of pending tasks in one moment; takes out those without a message."""
+    prefix = prefix_of(queue)
+    args: list[Arg] = [start, PAGE, prefix + b"t:", "1" if repair else ""]
+    reply = yield from evaluate(SWEEP_LIST, [prefix + b"pending"], args)
+    if not isinstance(reply, list):
+        raise WireError(f"sweep_list.lua answered {reply!r}")
+    return [Swept(task_id, size > 0, state) for task_id, size, state in reply]
+
+
+def sweep_all_pending(queue: bytes) -> Op[set[bytes]]:
+    """Takes all out of the list of pending tasks that have no message; returns their IDs."""
+    gone: set[bytes] = set()
+    start = 0
+    while True:
+        page = yield from sweep_pending(queue, start, repair=True)
+        swept = {task.task_id for task in page if not task.is_whole}
+        gone |= swept
+        start += sum(task.is_whole for task in page)
+        if len(page) < PAGE:
+            return gone
 
 
 class GroupDiagnosis(NamedTuple):

@@ -22,7 +22,7 @@ from asynq_py.doctor.finding import KINDS, Finding, Severity
 #: How many findings of a kind a table shows.
 EXAMPLES = 5
 #: How many findings are mended at a time.
-_CHUNK = 500
+_CHUNK = 20_000
 #: How often all is looked at and mended: what is mended may bring other damage to light.
 _ROUNDS = 5
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}

@@ -16,6 +16,7 @@ from asynq_py.broker.diagnosis import (
     expire_history,
     prefix_of,
     raw,
+    sweep_all_pending,
     trim_overdue,
 )
 from asynq_py.broker.op import Exchange, Op, call, checked
@@ -41,6 +42,8 @@ _OF_TASKS = frozenset(
         "wrong-state",
     )
 )
+#: From so many ghosts on the list of pending tasks is swept as a whole.
+_MANY = 20
 _OF_GROUPS = frozenset(("stranded-group", "empty-group", "stray-set"))
 
 
@@ -99,6 +102,8 @@ class Doctor:
     def fix_all(self, findings: Sequence[Finding]) -> list[bool]:
         """Mends what is still as it was found.
 
+        Where many pending tasks have no hash, all such are taken out of the list.
+
         Returns:
             For each whether it was mended: False if there is no repair, or it was not so any
             more.
@@ -114,6 +119,13 @@ class Doctor:
             elif finding.repair is not None:
                 mended[number] = self._connection.run(self._repair(finding))
         for queue, numbers in tasks.items():
+            ghosts = [number for number in numbers if _is_pending_ghost(findings[number])]
+            if len(ghosts) >= _MANY:
+                gone = self._connection.run(sweep_all_pending(raw(queue)))
+                for number in ghosts:
+                    mended[number] = _suspect(findings[number]).task_id in gone
+                swept = set(ghosts)
+                numbers = [number for number in numbers if number not in swept]
             for start in range(0, len(numbers), PAGE):
                 page = numbers[start : start + PAGE]
                 suspects = [_suspect(findings[number]) for number in page]
@@ -185,6 +197,10 @@ class Doctor:
             opened.callback(node.close)
             scanners.append(node.run)
         return scanners
+
+
+def _is_pending_ghost(finding: Finding) -> bool:
+    return finding.code == "ghost" and finding.places == ("pending",)
 
 
 def _suspect(finding: Finding) -> Suspect:

@@ -25,6 +25,7 @@ from asynq_py.broker.diagnosis import (
     prefix_of,
     raw,
     scan,
+    sweep_pending,
     text,
 )
 from asynq_py.broker.op import Command, Op, call, checked
@@ -148,7 +149,9 @@ class Examination:
         """Walks along what holds the tasks of a queue; the waiting ones only if it is deep."""
         queue = self._queues[name] = _Queue(name)
         for holder, kind in HOLDERS.items():
-            if deep or holder in (b"active", b"lease"):
+            if holder == b"pending" and deep:
+                yield from self._pending(queue)
+            elif deep or holder in (b"active", b"lease"):
                 yield from self._holder(queue, holder, kind)
         yield from self._group_names(queue)
         yield from self._sets(queue)
@@ -171,6 +174,27 @@ class Examination:
                     queue.suspect(task_id)
         if holder == b"lease" and (active := sorted(queue.listed[b"active"])):
             yield from self._unleased(queue, key, active)
+
+    def _pending(self, queue: _Queue) -> Iterator[Finding]:
+        """As :meth:`_holder`; here an ID without a hash is certain at once, and often many."""
+        start = 0
+        while True:
+            try:
+                page = self._run(sweep_pending(queue.name, start, repair=False))
+            except RejectedError as error:
+                yield from self._refused(queue, queue.prefix + b"pending", error)
+                return
+            self._tell(f'queue "{text(queue.name)}"', len(page))
+            queue.listed[b"pending"].update(task.task_id for task in page)
+            queue.has_tasks = queue.has_tasks or bool(page)
+            for task_id, is_whole, state in page:
+                if not is_whole and self._is_new("ghost", queue.prefix + b"t:" + task_id):
+                    yield _of_task(queue, Diagnosis(task_id, "ghost", text(state), ("pending",)))
+                elif is_whole and state != b"pending":
+                    queue.suspect(task_id)
+            start += PAGE
+            if len(page) < PAGE:
+                return
 
     def _unleased(self, queue: _Queue, lease: bytes, active: list[bytes]) -> Iterator[Finding]:
         for start in range(0, len(active), PAGE):
@@ -418,7 +442,11 @@ class Examination:
 
     def _suspects(self, queue: _Queue) -> Iterator[Finding]:
         """Looks at all suspects of a queue, each in one moment."""
-        ids = list(queue.suspects)
+        ids = [
+            task_id
+            for task_id in queue.suspects
+            if ("ghost", queue.prefix + b"t:" + task_id) not in self._told
+        ]
         for start in range(0, len(ids), PAGE):
             page = [
                 Suspect(task_id, queue.suspects[task_id] or queue.held.get(task_id, b""))

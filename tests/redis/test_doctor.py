@@ -217,6 +217,60 @@ def test_an_id_without_a_hash_is_taken_out_of_what_holds_it(
     assert database.exists(Q + "t:x", Q + place, Q + "groups") == 0
 
 
+def test_many_ghosts_among_pending_tasks_are_swept_and_the_others_keep_their_order(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    for number in range(2300):
+        put(database, f"x{number}", "pending")
+    gone = [number for number in range(2300) if number % 3 or 400 < number < 1200]
+    database.delete(*[f"{Q}t:x{number}" for number in gone])
+    database.hset(Q + "t:x1", mapping={"state": "pending", "unique_key": Q + "unique:t:"})
+    database.set(Q + "unique:t:", "x1", ex=100)
+    left = [f"x{number}".encode() for number in range(2300) if number not in set(gone)]
+
+    found = look(doctor)
+    assert {finding.code for finding in found} == {"ghost", "stale-lock"}
+    assert len(found) == len(gone) + 1
+    assert sum(doctor.fix_all(found)) >= len(gone)
+    assert look(doctor) == []
+
+    assert database.lrange(Q + "pending", 0, -1)[::-1] == left
+    assert len(database.keys(Q + "t:*")) == len(left)
+    assert database.exists(Q + "unique:t:") == 0
+
+
+def test_sweeping_beside_clients_loses_no_task(
+    doctor: Doctor, database: redis.Redis, server: RedisServer
+) -> None:
+    stop = threading.Event()
+    made: list[str] = []
+
+    def produce() -> None:
+        with Client(server.url) as client:
+            while not stop.is_set():
+                made.append(client.enqueue(Task("t", b"x"), queue="q").id)
+
+    put(database, "seed", "pending")
+    thread = threading.Thread(target=produce)
+    thread.start()
+    ghosts = swept = 0
+    while len(made) < 3000:
+        batch = [f"ghost-{ghosts + n}" for n in range(30)]
+        ghosts += 30
+        for task_id in batch:
+            database.lpush(Q + "pending", task_id)
+        found = look(doctor)
+        assert {finding.code for finding in found} <= {"ghost"}
+        swept += sum(doctor.fix_all(found))
+    stop.set()
+    thread.join(20)
+
+    assert look(doctor) == []
+    assert swept == ghosts
+    left = [task_id.decode() for task_id in database.lrange(Q + "pending", 0, -1)]
+    assert left[::-1] == ["seed", *made]
+
+
 def test_an_active_id_without_hash_and_lease_is_a_phantom(
     doctor: Doctor, database: redis.Redis
 ) -> None:
