@@ -171,6 +171,16 @@ def test_only_the_queues_named_are_looked_at(doctor: Doctor, database: redis.Red
     assert {finding.queue for finding in look(doctor)} == {"a", "ab", "c"}
 
 
+def test_a_queue_is_found_by_its_name_whatever_is_in_it(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    for queue in ("[x]*?\\", "a}b", "{", "ü"):
+        put(database, "x", "archived", "", queue=queue)
+
+        assert codes(doctor, queues=[queue]) == ["orphan"]
+    assert codes(doctor) == ["orphan"] * 4
+
+
 # -- tasks --
 
 
@@ -575,6 +585,17 @@ def test_a_set_that_no_server_knows_of_goes_back_to_its_group(
     assert database.smembers(Q + "groups") == {b"a:b"}
 
 
+def test_tasks_are_not_lost_whose_set_is_met_after_them(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    # Of so many keys, some tasks come before their set.
+    for n in range(8):
+        for m in range(200):
+            put(database, f"x{n}-{m}", "aggregating", f"g:g{n}:{SET_ID}", group=f"g{n}")
+
+    mend(doctor, "stray-set", 8)
+
+
 # -- queues, presence --
 
 
@@ -775,6 +796,33 @@ def test_a_repair_does_nothing_where_all_is_well_again(
 
     assert doctor.fix_all(found) == [False] * 9
     assert dump(database) == before
+    assert look(doctor) == []
+
+
+def test_a_repair_does_nothing_where_something_else_is_wrong_by_now(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    put(database, "x", "retry", "")
+    put(database, "y", "archived", "")
+    found = look(doctor)
+    assert sorted(finding.code for finding in found) == ["lost-task", "orphan"]
+    database.lpush(Q + "pending", "x", "y")
+    before = content(database)
+
+    assert doctor.fix_all(found) == [False, False]
+    assert content(database) == before
+    assert codes(doctor) == ["wrong-state", "wrong-state"]
+
+
+def test_a_task_that_is_being_aggregated_by_now_is_not_lost(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    put(database, "x", "aggregating", "", group="g")
+    (found,) = look(doctor)
+    database.zadd(f"{Q}g:g:{SET_ID}", {"x": 5})
+    database.zadd(Q + "aggregation_sets", {f"{Q}g:g:{SET_ID}": int(time.time()) + 120})
+
+    assert (found.code, doctor.fix(found)) == ("lost-task", False)
     assert look(doctor) == []
 
 
