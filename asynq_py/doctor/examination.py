@@ -28,7 +28,7 @@ from asynq_py.broker.diagnosis import (
     sweep_pending,
     text,
 )
-from asynq_py.broker.op import Command, Op, call, checked
+from asynq_py.broker.op import Command, Op, call
 from asynq_py.broker.steering import ARCHIVE_AGE_S
 from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.doctor.finding import Finding, finding
@@ -130,24 +130,32 @@ class Examination:
             QueueNotFoundError: A queue that was named does not exist.
         """
         yield from self._run(check_server(self._clock))
+        names: list[bytes] = []
         if queues is None:
             yield from self._run(check_presence(self._clock.now_ns()))
-            names = self._listed()
+            try:
+                names = self._run(_listed())
+            except RejectedError as error:
+                yield finding("not-asked", f"which queues there are: {error}", key=QUEUES)
         else:
             names = [raw(queue) for queue in queues]
-        for name in names or ():
+        for name in names:
             yield from self._open(name, deep=deep)
         if deep:
-            yield from self._all_keys(None if queues is None else names or [])
+            yield from self._all_keys(None if queues is None else names)
         for queue in self._queues.values():
             yield from self._suspects(queue)
-            yield from self._registry(queue, is_named=queues is not None)
+            found = self._registry(queue, is_named=queues is not None)
+            yield from self._lenient(queue, "whether it is listed", found)
 
     # -- what holds tasks --
 
     def _open(self, name: bytes, *, deep: bool) -> Iterator[Finding]:
         """Walks along what holds the tasks of a queue; the waiting ones only if it is deep."""
         queue = self._queues[name] = _Queue(name)
+        yield from self._lenient(queue, "what holds its tasks", self._holders(queue, deep=deep))
+
+    def _holders(self, queue: _Queue, *, deep: bool) -> Iterator[Finding]:
         for holder, kind in HOLDERS.items():
             if holder == b"pending" and deep:
                 yield from self._pending(queue)
@@ -309,7 +317,8 @@ class Examination:
                 continue
             if name not in self._queues:
                 yield from self._open(name, deep=True)
-            yield from self._own_keys(self._queues[name], own)
+            queue = self._queues[name]
+            yield from self._lenient(queue, "its keys", self._own_keys(queue, own))
 
     def _own_keys(self, queue: _Queue, keys: list[bytes]) -> Iterator[Finding]:
         queue.has_keys = True
@@ -482,14 +491,23 @@ class Examination:
 
     # -- other --
 
-    def _listed(self) -> list[bytes]:
-        reply = checked(self._run(call("SMEMBERS", QUEUES)))
-        return sorted(reply) if isinstance(reply, (list, set, frozenset)) else []
+    def _lenient(self, queue: _Queue, what: str, found: Iterator[Finding]) -> Iterator[Finding]:
+        """What is found until Redis refuses something, which is told once."""
+        try:
+            yield from found
+        except RejectedError as error:
+            if self._is_new("not-asked", queue.prefix + what.encode()):
+                yield finding("not-asked", f"{what}: {error}", queue=text(queue.name))
 
     def _histories(self, keys: list[bytes]) -> Iterator[Finding]:
-        without_end = self._run(endless(keys))
-        if without_end and self._shown is None:
-            self._shown = self._run(shown_entries(self._clock.now_ns()))
+        try:
+            without_end = self._run(endless(keys))
+            if without_end and self._shown is None:
+                self._shown = self._run(shown_entries(self._clock.now_ns()))
+        except RejectedError as error:
+            if self._is_new("not-asked", HISTORIES):
+                yield finding("not-asked", f"what schedulers left behind: {error}")
+            return
         for key in without_end:
             entry_id = text(key.removeprefix(HISTORIES))
             if entry_id not in (self._shown or ()) and self._is_new("endless-history", key):
@@ -516,6 +534,12 @@ class Examination:
         self._looked_at += number
         if self._progress is not None:
             self._progress(what, self._looked_at)
+
+
+def _listed() -> Op[list[bytes]]:
+    """The names of all queues."""
+    reply = yield from call("SMEMBERS", QUEUES)
+    return sorted(reply) if isinstance(reply, (list, set, frozenset)) else []
 
 
 def group_of(name: bytes) -> bytes:
