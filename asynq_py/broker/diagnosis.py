@@ -258,15 +258,20 @@ def trim_overdue(queue: bytes, now_s: int) -> Op[int]:
 
 
 def ask(commands: Iterable[Command]) -> Op[list[Reply]]:
-    """Commands whose refusals are left among the replies."""
-    known = list(commands)
-    return (yield Exchange(known)) if known else []
+    """Commands of which those that a key of a wrong type refused have that for a reply."""
+    asked = list(commands)
+    return [known(reply) for reply in (yield Exchange(asked))] if asked else []
 
 
 def is_wrong_type(reply: Reply) -> bool:
     """Whether a command was refused because of the type of its key."""
     # Redis before 7 puts its own words before the error of a script.
     return isinstance(reply, RejectedError) and "WRONGTYPE" in str(reply)
+
+
+def known(reply: Reply) -> Reply:
+    """A reply; the refusal because of a key's type as it is, any other is raised."""
+    return reply if is_wrong_type(reply) else checked(reply)
 
 
 def text(name: object) -> str:
