@@ -11,6 +11,7 @@ How the package is layered; an import goes up this list or stays in its own part
     client                          Client, AsyncClient: producing tasks
     scheduler                       Scheduler: producing them on time
     inspector                       Inspector, AsyncInspector: looking and steering
+    doctor                          what is damaged in a Redis, and how it is mended
     testing, cli                    real Redis and Go for tests; the command asynq-py
 
 To see the whole idea, read wire/keys.py, wire/message.py, broker/lua/enqueue.lua,

@@ -11,6 +11,7 @@ import typer
 
 from asynq_py import __version__
 from asynq_py.cli import cron, scheduler
+from asynq_py.cli.options import ConfigOption, Output, OutputOption, RedisOption, redis_config
 from asynq_py.errors import AsynqError
 
 #: The exit code of a program that SIGINT ended.
@@ -85,3 +86,30 @@ def demo(
     from asynq_py.cli.demo import run_demo
 
     return run_demo(seconds)
+
+
+@app.command()
+def doctor(
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--queue", "-q", metavar="QUEUE", help="Only this one; may be given several times."
+        ),
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Look only at what is quickly done, not at all tasks.")
+    ] = False,
+    redis: RedisOption = None,
+    config: ConfigOption = None,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Find what is damaged in a Redis, explain it, and mend it; see docs/doctor.md.
+
+    Ends with 0 where all is well or was mended, with 1 where errors or warnings are left.
+    """
+    from asynq_py.cli.doctor import run_doctor
+
+    where = redis_config(redis, config)
+    return run_doctor(where, queue, fix=fix, yes=yes, quick=quick, output=output)
