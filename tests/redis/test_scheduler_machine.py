@@ -79,7 +79,7 @@ def test_each_tick_is_enqueued_once_whatever_happens(
         where = server
 
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=120, stateful_step_count=40, deadline=None)
+        Here, settings=settings(max_examples=80, stateful_step_count=40, deadline=None)
     )
 
 
