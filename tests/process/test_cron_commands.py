@@ -515,7 +515,7 @@ def test_the_environment_and_a_file_say_where_redis_is(
     [
         (None, "it cannot be read: No such file or directory"),
         ("redis = ", "Invalid value (at end of document)"),
-        ("redis = 1", "redis must be a URL in quotes, not int"),
+        ("redis = 1", "redis must be a URL in quotes or a table, not int"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_an_error(
