@@ -10,7 +10,11 @@ from typing import Annotated
 import typer
 
 from asynq_py import __version__
-from asynq_py.cli import cron, scheduler
+from asynq_py.cli import cron, group, queue, scheduler, server, task
+from asynq_py.cli.enqueue import enqueue
+from asynq_py.cli.options import Output, OutputOption
+from asynq_py.cli.where import connected
+from asynq_py.connection import RedisConfig
 from asynq_py.errors import AsynqError
 
 #: The exit code of a program that SIGINT ended.
@@ -21,10 +25,19 @@ app = typer.Typer(
     help="Schedule and enqueue tasks for Asynq workers, in Go or in Python.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # Go's command has --process_in where ours has --process-in.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
 )
-app.add_typer(cron.app, name="cron")
+app.command()(enqueue)
+app.add_typer(task.app, name="task")
+app.add_typer(queue.app, name="queue")
+app.add_typer(group.app, name="group")
+app.add_typer(server.app, name="server")
 app.add_typer(scheduler.app, name="scheduler")
+app.add_typer(cron.app, name="cron")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -85,3 +98,29 @@ def demo(
     from asynq_py.cli.demo import run_demo
 
     return run_demo(seconds)
+
+
+@app.command()
+@connected
+def stats(
+    where: RedisConfig,
+    seconds: Annotated[
+        float | None,
+        typer.Argument(
+            metavar="SECONDS", min=0.1, help="How often with --watch; 2.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew until it is interrupted.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Show everything at a glance: tasks by state and by queue, today's work, Redis."""
+    from asynq_py.cli.stats import run_stats
+    from asynq_py.inspector.sync import Inspector
+
+    if seconds is not None and not watch:
+        raise typer.BadParameter("SECONDS are for --watch")
+    every = (2.0 if seconds is None else seconds) if watch else None
+    with Inspector(where) as inspector:
+        return run_stats(inspector, where.kind == "cluster", every, output)
