@@ -27,7 +27,8 @@ def queues(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def groups(ctx: typer.Context, incomplete: str) -> list[str]:
     """The groups of the queue that the command names."""
-    queue = ctx.params.get("q") or ctx.params.get("queue") or ""
+    # Arguments stay unread while an option lacks its value.
+    queue = next(filter(None, (ctx.params.get("q"), ctx.params.get("queue"), *ctx.args)), "")
     return _asked(
         ctx, incomplete, lambda inspector: [group.group for group in inspector.groups(queue)]
     )

@@ -109,12 +109,11 @@ def run_history(inspector: Inspector, queues: Sequence[str], days: int, output: 
 
 def run_pause(inspector: Inspector, queues: Sequence[str]) -> int:
     """Pauses queues; returns the exit code."""
-    known = set(inspector.queues())
 
     def pause(queue: str) -> None:
         inspector.pause_queue(queue)
         typer.echo(f"Successfully paused queue {quote(queue)}")
-        if queue not in known:
+        if queue not in inspector.queues():
             note(f"there is no queue {quote(queue)} yet")
 
     return each(queues, pause)

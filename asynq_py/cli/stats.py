@@ -86,10 +86,14 @@ def _redraw(text: Callable[[], str], every: float) -> None:
     from rich.text import Text
 
     first = Text.from_ansi(text())
-    with Live(first, console=console(), screen=True, auto_refresh=False) as live:
+    live = Live(first, console=console(), screen=True, auto_refresh=False)
+    try:  # not with: an interruption may come while it starts
+        live.start(refresh=True)
         while True:
             time.sleep(every)
             live.update(Text.from_ansi(text()), refresh=True)
+    finally:
+        live.stop()
 
 
 def _to_people(stats: Stats) -> str:
