@@ -70,7 +70,10 @@ def list_(
     output: Annotated[
         ListOutput | None,
         typer.Option(
-            "--output", help="For people or for programs; by default table.", show_default=False
+            "--output",
+            metavar="table|json|jsonl",
+            help="For people or for programs; by default table.",
+            show_default=False,
         ),
     ] = None,
 ) -> int:
