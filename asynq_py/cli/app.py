@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from asynq_py import __version__
 from asynq_py.cli import cron, group, queue, scheduler, server, task
 from asynq_py.cli.enqueue import enqueue
 from asynq_py.cli.options import Output, OutputOption
+from asynq_py.cli.output import printable
 from asynq_py.cli.where import connected
 from asynq_py.connection import RedisConfig
 from asynq_py.errors import AsynqError
@@ -60,14 +61,25 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except Exception as error:
         # Wrong usage; typer's own classes have moved between its releases.
-        show = getattr(error, "show", None)
-        if show is None:
+        if not hasattr(error, "format_message"):
             raise
-        show()
+        _tell_usage(error)
         code = int(getattr(error, "exit_code", 2))
     if code == INTERRUPTED:
         sys.stderr.write("asynq-py: interrupted\n")
     return code
+
+
+def _tell_usage(error: Any) -> None:  # noqa: ANN401
+    """Says what is wrong with the usage, in a line."""
+    message: str = error.format_message()
+    if not message:  # its help has been shown
+        return
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    # What typer says where no argument is to blame alone.
+    message = message.removeprefix("Invalid value: ").rstrip(".")
+    sys.stderr.write(f"asynq-py: {printable(message)}{hint}\n")
 
 
 def _show_version(wanted: bool) -> None:

@@ -49,7 +49,11 @@ IDOption: TypeAlias = Annotated[
 ]
 StateArgument: TypeAlias = Annotated[
     str | None,
-    typer.Argument(metavar="STATE", help="Which tasks; or -s.", autocompletion=states),
+    typer.Argument(
+        metavar="STATE",
+        help="active, pending, scheduled, retry, archived, completed, aggregating; or -s.",
+        autocompletion=states,
+    ),
 ]
 StateOption: TypeAlias = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
@@ -79,13 +80,14 @@ def heading(text: str) -> str:
 
 def show_json(data: object) -> None:
     """Prints data as JSON."""
-    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(_utf8(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
 
 
 def show_json_lines(items: Iterable[object]) -> None:
     """Prints each item as a line of JSON as soon as it is there."""
     for item in items:
-        sys.stdout.write(json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n")
+        line = json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+        sys.stdout.write(_utf8(line) + "\n")
 
 
 def note(text: str) -> None:
@@ -175,6 +177,11 @@ def span(seconds: int) -> str:
         elif parts:
             break
     return " ".join(parts[:2]) or "0s"
+
+
+def _utf8(text: str) -> str:
+    """JSON in which what has no UTF-8 form, as of names that are no UTF-8, is escaped."""
+    return re.sub("[\ud800-\udfff]", lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _text(data: bytes) -> str | None:

@@ -13,13 +13,14 @@ from asynq_py.cli.output import (
     console,
     heading,
     moment_json,
+    note,
     show_json,
     show_json_lines,
     table_text,
 )
 from asynq_py.cli.queues import STATES, daily, queue_json
 from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
-from asynq_py.errors import QueueNotFoundError
+from asynq_py.errors import ConfigError, QueueNotFoundError
 from asynq_py.inspector.info import QueueInfo
 from asynq_py.inspector.sync import Inspector
 
@@ -69,6 +70,8 @@ def _read(inspector: Inspector, is_cluster: bool) -> Stats:
             queues.append(inspector.queue_info(name))
         except QueueNotFoundError:
             continue  # it was removed meanwhile
+        except ConfigError as error:  # a name that is no UTF-8
+            note(str(error))
     redis = inspector.cluster_info() if is_cluster else inspector.redis_info()
     return Stats(from_unix_ns(SYSTEM_CLOCK.now_ns()), queues, redis, is_cluster)
 

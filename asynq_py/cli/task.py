@@ -77,8 +77,7 @@ def list_(
         ),
     ] = None,
 ) -> int:
-    """List the tasks of a state: active, pending, scheduled, retry, archived, completed or
-    aggregating (of a group); the next to run first."""
+    """List the tasks of a state, the next to run (or to go) first."""
     from asynq_py.cli.tasks import Selection, run_list
 
     name, word = named({"QUEUE": q, "STATE": s}, queue, state)

@@ -15,7 +15,7 @@ from asynq_py.broker.steering import Progress
 from asynq_py.cli.arguments import usage
 from asynq_py.cli.asking import agreed, progress_bar
 from asynq_py.cli.options import ListOutput, Output
-from asynq_py.cli.output import console, show_json, show_json_lines, show_table
+from asynq_py.cli.output import console, printable, show_json, show_json_lines, show_table
 from asynq_py.cli.task_shown import TABLES, describe, row, task_json
 from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
 from asynq_py.info import TaskInfo
@@ -98,7 +98,7 @@ def run_cancel(inspector: Inspector, task_ids: Sequence[str]) -> int:
     for task_id in task_ids:
         with usage():
             inspector.cancel_task(task_id)
-        typer.echo(f"Sent cancelation signal for task {task_id}")
+        typer.echo(printable(f"Sent cancelation signal for task {task_id}"))
     return 0
 
 
@@ -133,7 +133,7 @@ def show_enqueued(task: TaskInfo, output: Output) -> int:
     if output is Output.JSON:
         show_json(task_json(task))
     else:
-        typer.echo(f"Enqueued task {task.id} to queue {task.queue}")
+        typer.echo(printable(f"Enqueued task {task.id} to queue {task.queue}"))
     return 0
 
 

@@ -268,7 +268,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], command: Command) -> Non
     ran = command("cron", *arguments)
 
     assert (ran.code, ran.out) == (2, "")
-    assert "Error" in ran.err
+    assert ran.err.startswith("asynq-py: ")
+    assert ran.err.count("\n") == 1
 
 
 # -- ls and history --

@@ -105,6 +105,18 @@ def test_an_empty_redis_has_stats(asynq: Command) -> None:
     assert ran.table[9] == ["0", "0", "N/A"]
 
 
+def test_a_queue_whose_name_is_no_utf_8_does_not_hide_the_others(
+    asynq: Command, filled: redis.Redis
+) -> None:
+    filled.sadd("asynq:queues", b"\xff")
+
+    ran = asynq("stats")
+
+    assert ran.code == 0
+    assert ran.lines[5] == "critical  low (paused)"
+    assert ran.err.startswith("asynq-py: queue is no valid Unicode")
+
+
 def test_a_cluster_has_stats(command: Command, cluster: Cluster) -> None:
     with Client(cluster.url) as client:
         client.enqueue(Task("t"))

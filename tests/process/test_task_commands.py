@@ -551,7 +551,8 @@ def test_wrong_usage_exits_with_2(
     ran = asynq("task", *arguments)
 
     assert (ran.code, ran.out) == (2, "")
-    assert "Error" in ran.err
+    assert ran.err.startswith("asynq-py: ")
+    assert ran.err.count("\n") == 1
 
 
 def test_every_field_of_a_task_is_there_for_programs(asynq: Command, database: redis.Redis) -> None:
