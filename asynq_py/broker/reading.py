@@ -136,13 +136,15 @@ def queue_sizes(queues: Sequence[str]) -> Op[list[RawInfo]]:
     many tasks are in groups, and since when the oldest waits, is not among them (0)."""
     if not queues:
         return []
-    commands: list[Command] = []
+    commands: list[tuple[str, str]] = []
     for queue in queues:
         for key in _STATE_KEYS:
             commands.append(("LLEN" if key in _LIST_KEYS else "ZCARD", key(queue)))
         commands += [("GET", processed_key(queue)), ("GET", failed_key(queue))]
         commands += [("EXISTS", paused_key(queue)), ("SCARD", groups_key(queue))]
-    replies = yield Exchange(commands)
+    # A name that is no UTF-8 must not hide the others.
+    encoded = [(name, key.encode("utf-8", "surrogateescape")) for name, key in commands]
+    replies = yield Exchange(encoded)
     found = []
     for start in range(0, len(replies), 10):
         numbers = [_number(checked(reply)) for reply in replies[start : start + 10]]
