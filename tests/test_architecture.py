@@ -25,7 +25,7 @@ LAYERS: list[set[str]] = [
     {"schedule"},
     {"connection"},
     {"client"},
-    {"scheduler"},
+    {"scheduler", "inspector"},
     {"testing"},
     {"cli"},
     {"__main__"},

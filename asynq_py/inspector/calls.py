@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from google.protobuf.message import DecodeError, Message
-
 from asynq_py.broker import presence, reading, steering
 from asynq_py.broker.op import Op, call
 from asynq_py.broker.reading import RawTask
@@ -27,15 +25,14 @@ from asynq_py.inspector.info import (
     WorkerInfo,
 )
 from asynq_py.options import check_text
-from asynq_py.wire import asynq_pb2
 from asynq_py.wire.keys import pending_key
 from asynq_py.wire.message import TaskState, decode
-from asynq_py.wire.presence import timestamp_ns
+from asynq_py.wire.presence import read_server_info, read_worker_info, timestamp_ns
 
 #: The days that may have counters: as long as Asynq keeps them.
 COUNTER_DAYS = 92
 
-M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 _DAY = timedelta(days=1)
 
 
@@ -190,7 +187,7 @@ def move_all(
 def servers(now_ns: int) -> Op[list[ServerInfo]]:
     """See Inspector.servers."""
     workers: dict[str, list[WorkerInfo]] = {}
-    for worker in _readable(asynq_pb2.WorkerInfo, (yield from reading.list_workers(now_ns))):
+    for worker in _readable(read_worker_info, (yield from reading.list_workers(now_ns))):
         workers.setdefault(worker.server_id, []).append(
             WorkerInfo(
                 worker.task_id,
@@ -215,7 +212,7 @@ def servers(now_ns: int) -> Op[list[ServerInfo]]:
                 sorted(workers.get(server.server_id, ()), key=lambda worker: worker.task_id)
             ),
         )
-        for server in _readable(asynq_pb2.ServerInfo, (yield from reading.list_servers(now_ns)))
+        for server in _readable(read_server_info, (yield from reading.list_servers(now_ns)))
     ]
     return sorted(found, key=lambda server: (server.host, server.pid, server.id))
 
@@ -306,13 +303,12 @@ def _task_info(
     return TaskInfo(raw.message, state, next_ns, raw.result or None, is_orphaned)
 
 
-def _readable(kind: type[M], items: Sequence[bytes]) -> Iterator[M]:
+def _readable(read: Callable[[bytes], T], items: Sequence[bytes]) -> Iterator[T]:
     """Those that can be read, as in Go."""
     for data in items:
-        message = kind()
         try:
-            message.ParseFromString(data)
-        except DecodeError:
+            message = read(data)
+        except WireError:
             continue
         yield message
 

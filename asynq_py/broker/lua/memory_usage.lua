@@ -30,15 +30,15 @@ local function sample(ids)
 end
 
 local total, last = 0, ARGV[2] - 1
-for i = 1, 6 do
-  local ids, count
-  if i <= 2 then
-    ids, count = redis.call("LRANGE", KEYS[i], 0, last), redis.call("LLEN", KEYS[i])
-  else
-    ids, count = redis.call("ZRANGE", KEYS[i], 0, last), redis.call("ZCARD", KEYS[i])
-  end
+for _, key in ipairs({KEYS[1], KEYS[2]}) do
+  local ids, count = redis.call("LRANGE", key, 0, last), redis.call("LLEN", key)
   if #ids > 0 then total = total + sample(ids) / #ids * count end
-  total = total + size_of(KEYS[i])
+  total = total + size_of(key)
+end
+for _, key in ipairs({KEYS[3], KEYS[4], KEYS[5], KEYS[6]}) do
+  local ids, count = redis.call("ZRANGE", key, 0, last), redis.call("ZCARD", key)
+  if #ids > 0 then total = total + sample(ids) / #ids * count end
+  total = total + size_of(key)
 end
 
 local bytes, found, grouped = 0, 0, 0
