@@ -176,11 +176,12 @@ def history(queue: str, days: Sequence[str]) -> Op[list[tuple[int, int]]]:
 
 def groups(queue: str) -> Op[list[tuple[str, int]]]:
     """The groups of a queue, sorted by name, and how many tasks are in each."""
-    names = sorted(_text(name) for name in _items((yield from call("SMEMBERS", groups_key(queue)))))
+    names = sorted(_items((yield from call("SMEMBERS", groups_key(queue)))))
     if not names:
         return []
-    sizes = yield Exchange([("ZCARD", group_key(queue, name)) for name in names])
-    return [(name, _number(checked(size))) for name, size in zip(names, sizes, strict=True)]
+    prefix = group_prefix(queue).encode()
+    sizes = yield Exchange([("ZCARD", prefix + name) for name in names])
+    return [(_text(name), _number(checked(size))) for name, size in zip(names, sizes, strict=True)]
 
 
 def list_tasks(
@@ -230,7 +231,7 @@ def expired_leases(queue: str, now_s: int) -> Op[set[str]]:
 def list_servers(now_ns: int) -> Op[list[bytes]]:
     """The encoded ServerInfos of the servers that are alive."""
     reply = yield from call("ZRANGEBYSCORE", SERVERS, now_ns // NANOSECONDS, "+inf")
-    keys = [_text(key) for key in _items(reply)]
+    keys = _items(reply)
     if not keys:
         return []
     replies = yield Exchange([("GET", key) for key in keys])
@@ -240,7 +241,7 @@ def list_servers(now_ns: int) -> Op[list[bytes]]:
 def list_workers(now_ns: int) -> Op[list[bytes]]:
     """The encoded WorkerInfos of the tasks at work."""
     reply = yield from call("ZRANGEBYSCORE", WORKERS, now_ns // NANOSECONDS, "+inf")
-    keys = [_text(key) for key in _items(reply)]
+    keys = _items(reply)
     if not keys:
         return []
     replies = yield Exchange([("HVALS", key) for key in keys])
@@ -251,8 +252,7 @@ def _raw_task(item: object) -> RawTask:
     if not isinstance(item, list) or len(item) != 5:
         raise WireError(f"list_tasks.lua answered {item!r}")
     task_id, message, result, state, score = item
-    number = int(float(score)) if score else None
-    return RawTask(_text(task_id), message, result, state, number)
+    return RawTask(_text(task_id), message, result, state, _score(score))
 
 
 def _items(reply: Reply) -> list[Any]:
@@ -264,8 +264,18 @@ def _items(reply: Reply) -> list[Any]:
 
 
 def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
+    return name.decode("utf-8", "backslashreplace")
+
+
+def _score(value: bytes | None) -> int | None:
+    try:
+        return int(float(value)) if value else None
+    except OverflowError:  # infinite
+        return None
 
 
 def _number(value: object) -> int:
-    return int(value) if isinstance(value, (bytes, int)) else 0
+    try:
+        return int(value) if isinstance(value, (bytes, int)) else 0
+    except ValueError:
+        return 0

@@ -6,8 +6,8 @@
 -- ARGV[3]  stop         index of the last one
 -- ARGV[4]  task prefix  asynq:{queue}:t:
 --
--- Returns  a list, for each task: ID, message, result, state in its hash (each nil if missing),
---          score ("" in a list). The task keys, read only, are built from the prefix.
+-- Returns  a list, for each task: ID, message, result, state in its hash (each nil if missing,
+--          all if it is no hash), score ("" in a list). The task keys, read only, are built from the prefix.
 -- Source   asynq v0.26.0, rdb.listMessages, rdb.listZSetEntries
 local found = {}
 local ids, step
