@@ -60,6 +60,13 @@ def check_page(page: int, size: int) -> int:
     return (page - 1) * size
 
 
+def check_payload(payload: object) -> bytes:
+    """Bytes, or what is like them."""
+    if not isinstance(payload, (bytes, bytearray, memoryview)):
+        raise ConfigError(f"payload must be bytes, not {type(payload).__name__}")
+    return bytes(payload)
+
+
 def days(now_ns: int, count: int) -> list[str]:
     """The last days, today first; UTC."""
     today = from_unix_ns(now_ns).date()
@@ -161,7 +168,7 @@ def get_task(queue: str, task_id: str, now_ns: int) -> Op[TaskInfo]:
     try:
         state = TaskState((raw.state or b"").decode("utf-8", "replace"))
     except ValueError:
-        why = f"its hash has the state {raw.state!r}"
+        why = "it has no hash with a state" if raw.state is None else f"its state is {raw.state!r}"
         return TaskInfo.damaged(queue, task_id, TaskState.ARCHIVED, why)
     return _task_info(raw, queue, state, now_ns, False)
 
@@ -266,6 +273,8 @@ def matches(
     *, type: str | None, older_than: datetime | None, error: str | None
 ) -> Callable[[TaskInfo], bool]:
     """Whether a task is wanted; damaged ones only where nothing is asked of them."""
+    if older_than is not None and older_than.utcoffset() is None:
+        raise ConfigError(f"older_than must be an aware datetime, not {older_than!r}")
 
     def match(task: TaskInfo) -> bool:
         if type is not None and not _fits(task.type, type):
@@ -290,7 +299,8 @@ def _task_info(
     raw: RawTask, queue: str, state: TaskState, now_ns: int, is_orphaned: bool
 ) -> TaskInfo:
     if raw.message is None:
-        return TaskInfo.damaged(queue, raw.task_id, state, "its hash has no message")
+        why = "its hash has no message" if raw.state is not None else "it has no hash"
+        return TaskInfo.damaged(queue, raw.task_id, state, why)
     try:
         decode(raw.message)
     except WireError as error:
