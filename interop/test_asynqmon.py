@@ -3,12 +3,12 @@ what it does to them, is what the Inspector sees. It carries asynq v0.24, an old
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pytest
+from waiting import until
 
 from asynq_py import (
     Client,
@@ -23,8 +23,6 @@ from asynq_py import (
 )
 from asynq_py.testing import Asynqmon, AsynqmonError, Redis, Stack
 from asynq_py.testing.go import GoError, find_go
-
-T = TypeVar("T")
 
 #: Nobody takes from the one; a Go worker takes from the other.
 QUIET, BUSY = "quiet", "busy"
@@ -125,15 +123,6 @@ def acting(stack: Stack, redis_server: Redis, needs_go: None) -> Iterator[View]:
     with Inspector(redis_server.url) as inspector:
         yield View(asynqmon, inspector)
     asynqmon.close()
-
-
-def until(look: Callable[[], T]) -> T:
-    """What is seen once there is something."""
-    end = time.monotonic() + 40
-    while not (found := look()):
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.05)
-    return found
 
 
 def printed(data: bytes | None) -> str:

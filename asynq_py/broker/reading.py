@@ -70,13 +70,15 @@ class RawTask(NamedTuple):
     """A task as it stands in Redis."""
 
     task_id: str
-    #: None where the hash has none.
+    #: None where there is none.
     message: bytes | None
     result: bytes | None
-    #: The word in the hash.
-    state: bytes | None
+    #: Where one task is read: the word in its hash.
+    state: bytes | None = None
     #: In a sorted set; Unix seconds.
-    score: int | None
+    score: int | None = None
+    #: Whether there is a hash.
+    has_hash: bool = True
 
 
 class RawInfo(NamedTuple):
@@ -205,7 +207,18 @@ def list_tasks(
     kind = "list" if is_list else "zset"
     args: list[Arg] = [kind, first, last, task_prefix(queue)]
     reply = yield from evaluate(LIST_TASKS, [source_key(queue, state, group)], args)
-    found = [_raw_task(item) for item in _items(reply)]
+    items = _items(reply)
+    step = 3 if is_list else 4
+    ids = map(_text, items[::step])
+    scores = [None] * (len(items) // 3) if is_list else map(_score, items[3::4])
+    found = [
+        RawTask(task_id, message, result, None, score)
+        if message.__class__ is bytes
+        else RawTask(task_id, None, result, None, score, message == 1)
+        for task_id, message, result, score in zip(
+            ids, items[1::step], items[2::step], scores, strict=True
+        )
+    ]
     return found[::-1] if is_list else found
 
 
@@ -217,8 +230,10 @@ def read_task(queue: str, task_id: str) -> Op[RawTask | None]:
     match reply:
         case None:
             return None
-        case [message, state, result, score]:
-            return _raw_task([task_id.encode(), message, result, state, score or b""])
+        case [bytes() | None as message, bytes() | None as state, bytes() | None as result, score]:
+            has_hash = message is not None or state is not None
+            known = score if isinstance(score, bytes) else None
+            return RawTask(task_id, message, result, state, _score(known), has_hash)
     raise WireError(f"read_task.lua answered {reply!r}")
 
 
@@ -246,13 +261,6 @@ def list_workers(now_ns: int) -> Op[list[bytes]]:
         return []
     replies = yield Exchange([("HVALS", key) for key in keys])
     return [info for reply in replies for info in _items(checked(reply))]
-
-
-def _raw_task(item: object) -> RawTask:
-    if not isinstance(item, list) or len(item) != 5:
-        raise WireError(f"list_tasks.lua answered {item!r}")
-    task_id, message, result, state, score = item
-    return RawTask(_text(task_id), message, result, state, _score(score))
 
 
 def _items(reply: Reply) -> list[Any]:

@@ -26,7 +26,7 @@ from asynq_py.inspector.info import (
 )
 from asynq_py.options import check_text
 from asynq_py.wire.keys import pending_key
-from asynq_py.wire.message import TaskState, decode
+from asynq_py.wire.message import TaskState
 from asynq_py.wire.presence import read_server_info, read_worker_info, timestamp_ns
 
 #: The days that may have counters: as long as Asynq keeps them.
@@ -299,18 +299,19 @@ def _task_info(
     raw: RawTask, queue: str, state: TaskState, now_ns: int, is_orphaned: bool
 ) -> TaskInfo:
     if raw.message is None:
-        why = "its hash has no message" if raw.state is not None else "it has no hash"
+        why = "its hash has no message" if raw.has_hash else "it has no hash"
         return TaskInfo.damaged(queue, raw.task_id, state, why)
-    try:
-        decode(raw.message)
-    except WireError as error:
-        return TaskInfo.damaged(queue, raw.task_id, state, str(error))
     next_ns = 0
     if state is TaskState.PENDING:
         next_ns = now_ns
     elif state in (TaskState.SCHEDULED, TaskState.RETRY) and raw.score is not None:
         next_ns = raw.score * NANOSECONDS
-    return TaskInfo(raw.message, state, next_ns, raw.result or None, is_orphaned)
+    info = TaskInfo(raw.message, state, next_ns, raw.result or None, is_orphaned)
+    try:
+        _ = info.id  # it is decoded now, once
+    except WireError as error:
+        return TaskInfo.damaged(queue, raw.task_id, state, str(error))
+    return info
 
 
 def _readable(read: Callable[[bytes], T], items: Sequence[bytes]) -> Iterator[T]:
