@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from asynq_py.broker import presence, reading, steering
 from asynq_py.broker.op import Op, call
-from asynq_py.broker.reading import RawTask
 from asynq_py.clock import NANOSECONDS, from_unix_ns
 from asynq_py.errors import ConfigError, TaskNotFoundError, WireError
 from asynq_py.info import TaskInfo
@@ -26,13 +25,15 @@ from asynq_py.inspector.info import (
 )
 from asynq_py.options import check_text
 from asynq_py.wire.keys import pending_key
-from asynq_py.wire.message import TaskState
+from asynq_py.wire.message import TaskState, decode
 from asynq_py.wire.presence import read_server_info, read_worker_info, timestamp_ns
 
 #: The days that may have counters: as long as Asynq keeps them.
 COUNTER_DAYS = 92
 
 T = TypeVar("T")
+#: Where the score is when the task is due.
+_DUE = frozenset((TaskState.SCHEDULED, TaskState.RETRY))
 _DAY = timedelta(days=1)
 
 
@@ -77,7 +78,7 @@ def queue_info(queue: str, now_ns: int, *, with_memory: bool) -> Op[QueueInfo]:
     """See Inspector.queue_info."""
     check_text("queue", queue)
     raw = yield from reading.queue_info(queue, days(now_ns, 1)[0])
-    memory = (yield from reading.memory_usage(queue)) if with_memory else 0
+    memory = (yield from reading.memory_usage(queue, raw.aggregating)) if with_memory else 0
     states = (raw.pending, raw.active, raw.scheduled, raw.retry, raw.archived, raw.completed)
     waiting_ns = max(0, now_ns - raw.oldest_ns) if raw.oldest_ns else 0
     return QueueInfo(
@@ -149,11 +150,19 @@ def list_tasks(
 ) -> Op[list[TaskInfo]]:
     """Tasks of a state, ``count`` after the first ``start``."""
     check_text("queue", queue)
-    raw = yield from reading.list_tasks(queue, state, group, start, count)
+    found = yield from reading.list_tasks(queue, state, group, start, count)
     gone: set[str] = set()
-    if state is TaskState.ACTIVE and raw:
+    if state is TaskState.ACTIVE and found:
         gone = yield from reading.expired_leases(queue, now_ns // NANOSECONDS)
-    return [_task_info(task, queue, state, now_ns, task.task_id in gone) for task in raw]
+    listed = []
+    next_ns = now_ns if state is TaskState.PENDING else 0
+    is_due = state in _DUE
+    for task_id, message, result, score in found:
+        if is_due:
+            next_ns = reading.score_s(score) * NANOSECONDS
+        is_orphaned = bool(gone) and reading.text_of(task_id) in gone
+        listed.append(_task_info(queue, task_id, message, state, next_ns, result, is_orphaned))
+    return listed
 
 
 def get_task(queue: str, task_id: str, now_ns: int) -> Op[TaskInfo]:
@@ -170,7 +179,11 @@ def get_task(queue: str, task_id: str, now_ns: int) -> Op[TaskInfo]:
     except ValueError:
         why = "it has no hash with a state" if raw.state is None else f"its state is {raw.state!r}"
         return TaskInfo.damaged(queue, task_id, TaskState.ARCHIVED, why)
-    return _task_info(raw, queue, state, now_ns, False)
+    next_ns = now_ns if state is TaskState.PENDING else 0
+    if state in _DUE:
+        next_ns = reading.score_s(raw.score) * NANOSECONDS
+    message = 1 if raw.message is None else raw.message
+    return _task_info(queue, task_id.encode(), message, state, next_ns, raw.result, False)
 
 
 def move_all(
@@ -296,22 +309,21 @@ def _fits(text: str, pattern: str) -> bool:
 
 
 def _task_info(
-    raw: RawTask, queue: str, state: TaskState, now_ns: int, is_orphaned: bool
+    queue: str,
+    task_id: bytes,
+    message: bytes | int,
+    state: TaskState,
+    next_ns: int,
+    result: bytes | None,
+    is_orphaned: bool,
 ) -> TaskInfo:
-    if raw.message is None:
-        why = "its hash has no message" if raw.has_hash else "it has no hash"
-        return TaskInfo.damaged(queue, raw.task_id, state, why)
-    next_ns = 0
-    if state is TaskState.PENDING:
-        next_ns = now_ns
-    elif state in (TaskState.SCHEDULED, TaskState.RETRY) and raw.score is not None:
-        next_ns = raw.score * NANOSECONDS
-    info = TaskInfo(raw.message, state, next_ns, raw.result or None, is_orphaned)
+    if not isinstance(message, bytes):
+        why = "its hash has no message" if message else "it has no hash"
+        return TaskInfo.damaged(queue, reading.text_of(task_id), state, why)
     try:
-        _ = info.id  # it is decoded now, once
+        return TaskInfo(message, state, next_ns, result or None, is_orphaned, decode(message))
     except WireError as error:
-        return TaskInfo.damaged(queue, raw.task_id, state, str(error))
-    return info
+        return TaskInfo.damaged(queue, reading.text_of(task_id), state, str(error))
 
 
 def _readable(read: Callable[[bytes], T], items: Sequence[bytes]) -> Iterator[T]:
