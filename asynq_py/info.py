@@ -56,10 +56,11 @@ class TaskInfo:
         next_process_ns: int = 0,
         result: bytes | None = None,
         is_orphaned: bool = False,
+        message: TaskMessage | None = None,
     ) -> None:
-        # Decoded when somebody looks: most producers never do.
+        # Decoded when somebody looks, if it is not yet: most producers never do.
         self._data = data
-        self._decoded: TaskMessage | None = None
+        self._decoded = message
         self._state = state
         self._next_process_ns = next_process_ns
         self._result = result

@@ -8,7 +8,8 @@ Source: asynq v0.26.0, internal/rdb/inspect.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple, TypeAlias
 
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
 from asynq_py.broker.scripts import (
@@ -16,7 +17,10 @@ from asynq_py.broker.scripts import (
     MEMORY_USAGE,
     QUEUE_INFO,
     READ_TASK,
+    Script,
     evaluate,
+    is_unknown_script,
+    whole,
 )
 from asynq_py.clock import NANOSECONDS
 from asynq_py.errors import QueueNotFoundError, RejectedError, WireError
@@ -69,14 +73,18 @@ def source_key(queue: str, state: TaskState, group: str | None) -> str:
 class RawTask(NamedTuple):
     """A task as it stands in Redis."""
 
-    task_id: str
-    #: None where the hash has none.
+    #: None where there is none.
     message: bytes | None
     result: bytes | None
     #: The word in the hash.
     state: bytes | None
     #: In a sorted set; Unix seconds.
-    score: int | None
+    score: bytes | None
+
+
+#: A task of a list: its ID, its message (or 1: its hash has none, 0: it has no hash), its result,
+#: its score in a sorted set. Lists are long: nothing is made of it before somebody looks.
+ListedTask: TypeAlias = tuple[bytes, bytes | int, bytes | None, bytes | None]
 
 
 class RawInfo(NamedTuple):
@@ -102,7 +110,7 @@ class RawInfo(NamedTuple):
 def queue_names() -> Op[list[str]]:
     """The names of all queues, sorted."""
     reply = yield from call("SMEMBERS", QUEUES)
-    return sorted(_text(name) for name in _items(reply))
+    return sorted(text_of(name) for name in _items(reply))
 
 
 def check_queue(queue: str) -> Op[None]:
@@ -111,17 +119,31 @@ def check_queue(queue: str) -> Op[None]:
     Raises:
         QueueNotFoundError: It does not.
     """
-    if (yield from call("SISMEMBER", QUEUES, queue)) != 1:
+    _found((yield from call("SISMEMBER", QUEUES, queue)), queue)
+
+
+def _found(reply: Reply, queue: str) -> None:
+    if checked(reply) != 1:
         raise QueueNotFoundError(f'there is no queue "{queue}"', queue=queue)
+
+
+def _in_queue(queue: str, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Op[Reply]:
+    """Runs a script that only reads, in the same round trip as `check_queue`."""
+    command = script.cached(keys, args)
+    known, reply = yield Exchange([("SISMEMBER", QUEUES, queue), command])
+    _found(known, queue)
+    if is_unknown_script(reply):
+        (reply,) = yield Exchange([whole(script, command)])
+    return checked(reply)
 
 
 def queue_info(queue: str, day: str) -> Op[RawInfo]:
     """The numbers of a queue; ``day`` is today, UTC."""
-    yield from check_queue(queue)
     keys = [key(queue) for key in _STATE_KEYS]
     keys += [processed_key(queue, day), failed_key(queue, day), processed_key(queue)]
     keys += [failed_key(queue), paused_key(queue), groups_key(queue)]
-    reply = yield from evaluate(QUEUE_INFO, keys, [task_prefix(queue), group_prefix(queue)])
+    prefixes = [task_prefix(queue), group_prefix(queue)]
+    reply = yield from _in_queue(queue, QUEUE_INFO, keys, prefixes)
     numbers = [_number(number) for number in _items(reply)]
     if len(numbers) != len(RawInfo._fields):
         raise WireError(f"queue_info.lua answered {reply!r}")
@@ -155,10 +177,12 @@ def queue_sizes(queues: Sequence[str]) -> Op[list[RawInfo]]:
 _LIST_KEYS = (pending_key, active_key)
 
 
-def memory_usage(queue: str) -> Op[int]:
-    """About how many bytes a queue takes; 0 where Redis does not let us ask."""
+def memory_usage(queue: str, aggregating: int) -> Op[int]:
+    """About how many bytes a queue takes, of which so many tasks are in groups; 0 where Redis
+    does not let us ask."""
     keys = [active_key, pending_key, scheduled_key, retry_key, archived_key, completed_key]
     args: list[Arg] = [task_prefix(queue), SAMPLED_TASKS, SAMPLED_GROUPS, group_prefix(queue)]
+    args.append(aggregating)
     try:
         names = [*(key(queue) for key in keys), groups_key(queue)]
         return _number((yield from evaluate(MEMORY_USAGE, names, args)))
@@ -178,16 +202,19 @@ def history(queue: str, days: Sequence[str]) -> Op[list[tuple[int, int]]]:
 
 def groups(queue: str) -> Op[list[tuple[str, int]]]:
     """The groups of a queue, sorted by name, and how many tasks are in each."""
-    names = sorted(_text(name) for name in _items((yield from call("SMEMBERS", groups_key(queue)))))
+    names = sorted(_items((yield from call("SMEMBERS", groups_key(queue)))))
     if not names:
         return []
-    sizes = yield Exchange([("ZCARD", group_key(queue, name)) for name in names])
-    return [(name, _number(checked(size))) for name, size in zip(names, sizes, strict=True)]
+    prefix = group_prefix(queue).encode()
+    sizes = yield Exchange([("ZCARD", prefix + name) for name in names])
+    return [
+        (text_of(name), _number(checked(size))) for name, size in zip(names, sizes, strict=True)
+    ]
 
 
 def list_tasks(
     queue: str, state: TaskState, group: str | None, start: int, count: int
-) -> Op[list[RawTask]]:
+) -> Op[list[ListedTask]]:
     """A page of the tasks of a state: the next to run, or to go, first.
 
     Args:
@@ -197,42 +224,43 @@ def list_tasks(
         start: How many to leave out.
         count: How many to read.
     """
-    yield from check_queue(queue)
-    if count < 1:
-        return []
     is_list = state in LISTS
     # Lists have the oldest on the right.
     first, last = (-start - count, -start - 1) if is_list else (start, start + count - 1)
     kind = "list" if is_list else "zset"
     args: list[Arg] = [kind, first, last, task_prefix(queue)]
-    reply = yield from evaluate(LIST_TASKS, [source_key(queue, state, group)], args)
-    found = [_raw_task(item) for item in _items(reply)]
-    return found[::-1] if is_list else found
+    reply = yield from _in_queue(queue, LIST_TASKS, [source_key(queue, state, group)], args)
+    items = _items(reply)
+    if is_list:
+        found: list[ListedTask] = list(
+            zip(items[::3], items[1::3], items[2::3], repeat(None), strict=False)
+        )
+        return found[::-1]
+    return list(zip(items[::4], items[1::4], items[2::4], items[3::4], strict=True))
 
 
 def read_task(queue: str, task_id: str) -> Op[RawTask | None]:
     """One task; None where there is none."""
-    yield from check_queue(queue)
     key = task_key(queue, task_id)
-    reply = yield from evaluate(READ_TASK, [key], [task_id, queue_prefix(queue)])
+    reply = yield from _in_queue(queue, READ_TASK, [key], [task_id, queue_prefix(queue)])
     match reply:
         case None:
             return None
-        case [message, state, result, score]:
-            return _raw_task([task_id.encode(), message, result, state, score or b""])
+        case [bytes() | None as message, bytes() | None as state, bytes() | None as result, score]:
+            return RawTask(message, result, state, score if isinstance(score, bytes) else None)
     raise WireError(f"read_task.lua answered {reply!r}")
 
 
 def expired_leases(queue: str, now_s: int) -> Op[set[str]]:
     """The IDs of active tasks whose lease is over: their worker is gone."""
     reply = yield from call("ZRANGEBYSCORE", lease_key(queue), "-inf", now_s)
-    return {_text(task_id) for task_id in _items(reply)}
+    return {text_of(task_id) for task_id in _items(reply)}
 
 
 def list_servers(now_ns: int) -> Op[list[bytes]]:
     """The encoded ServerInfos of the servers that are alive."""
     reply = yield from call("ZRANGEBYSCORE", SERVERS, now_ns // NANOSECONDS, "+inf")
-    keys = [_text(key) for key in _items(reply)]
+    keys = _items(reply)
     if not keys:
         return []
     replies = yield Exchange([("GET", key) for key in keys])
@@ -242,19 +270,11 @@ def list_servers(now_ns: int) -> Op[list[bytes]]:
 def list_workers(now_ns: int) -> Op[list[bytes]]:
     """The encoded WorkerInfos of the tasks at work."""
     reply = yield from call("ZRANGEBYSCORE", WORKERS, now_ns // NANOSECONDS, "+inf")
-    keys = [_text(key) for key in _items(reply)]
+    keys = _items(reply)
     if not keys:
         return []
     replies = yield Exchange([("HVALS", key) for key in keys])
     return [info for reply in replies for info in _items(checked(reply))]
-
-
-def _raw_task(item: object) -> RawTask:
-    if not isinstance(item, list) or len(item) != 5:
-        raise WireError(f"list_tasks.lua answered {item!r}")
-    task_id, message, result, state, score = item
-    number = int(float(score)) if score else None
-    return RawTask(_text(task_id), message, result, state, number)
 
 
 def _items(reply: Reply) -> list[Any]:
@@ -265,9 +285,21 @@ def _items(reply: Reply) -> list[Any]:
     return reply
 
 
-def _text(name: bytes) -> str:
-    return name.decode("utf-8", "surrogateescape")
+def text_of(name: bytes) -> str:
+    """A name or an ID, also one that is no text."""
+    return name.decode("utf-8", "backslashreplace")
+
+
+def score_s(score: bytes | None) -> int:
+    """The Unix seconds of a score; 0 where there is none that means something."""
+    try:
+        return int(float(score)) if score else 0
+    except OverflowError:  # infinite
+        return 0
 
 
 def _number(value: object) -> int:
-    return int(value) if isinstance(value, (bytes, int)) else 0
+    try:
+        return int(value) if isinstance(value, (bytes, int)) else 0
+    except ValueError:
+        return 0

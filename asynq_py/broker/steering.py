@@ -40,6 +40,7 @@ from asynq_py.wire.keys import (
     failed_key,
     groups_key,
     lease_key,
+    ledger_key,
     paused_key,
     pending_key,
     processed_key,
@@ -87,8 +88,9 @@ def move_task(queue: str, task_id: str, target: str, now_s: int) -> Op[None]:
     why = {
         -1: "it is active; cancel it instead",
         -2: f"it is {target} already",
-        -3: "its hash has no state that is known; see asynq-py doctor",
+        -3: "it has no hash with a state that is known; see asynq-py doctor",
         -4: "it is not where its state says; see asynq-py doctor",
+        -5: "its hash has no message; see asynq-py doctor",
     }
     if code not in why:
         raise BrokerError(f"{what}: move_task.lua answered {code!r}")
@@ -239,6 +241,7 @@ def delete_queue(
         paused_key(queue),
         processed_key(queue),
         failed_key(queue),
+        ledger_key(queue),
         terms_key(queue),
         *(key(queue, day) for day in days for key in (processed_key, failed_key)),
     ]
@@ -250,14 +253,18 @@ def delete_queue(
 def _delete_groups(queue: str, now_s: int, progress: Progress) -> Op[int]:
     """Deletes the tasks of all groups, also of those being aggregated."""
     deleted = 0
+
+    def told(count: int) -> None:
+        progress(deleted + count)
+
     for name, _ in (yield from groups(queue)):
-        deleted += yield from move_all(queue, TaskState.AGGREGATING, name, DELETE, now_s, progress)
+        deleted += yield from move_all(queue, TaskState.AGGREGATING, name, DELETE, now_s, told)
         yield from call("SREM", groups_key(queue), name)
     sets = yield from call("ZRANGE", aggregation_sets_key(queue), 0, -1)
     prefix = f"{queue_prefix(queue)}g:"
     for key in sets if isinstance(sets, list) else ():
-        name = key.decode("utf-8", "surrogateescape").removeprefix(prefix)
-        deleted += yield from move_all(queue, TaskState.AGGREGATING, name, DELETE, now_s, progress)
+        name = key.decode("utf-8", "backslashreplace").removeprefix(prefix)
+        deleted += yield from move_all(queue, TaskState.AGGREGATING, name, DELETE, now_s, told)
         yield from call("ZREM", aggregation_sets_key(queue), key)
     return deleted
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from binascii import crc_hqx
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from asynq_py.broker import presence, reading, steering
 from asynq_py.broker.op import Op, call
-from asynq_py.broker.reading import RawTask
 from asynq_py.clock import NANOSECONDS, from_unix_ns
 from asynq_py.errors import ConfigError, TaskNotFoundError, WireError
 from asynq_py.info import TaskInfo
@@ -34,6 +32,8 @@ from asynq_py.wire.presence import read_server_info, read_worker_info, timestamp
 COUNTER_DAYS = 92
 
 T = TypeVar("T")
+#: Where the score is when the task is due.
+_DUE = frozenset((TaskState.SCHEDULED, TaskState.RETRY))
 _DAY = timedelta(days=1)
 
 
@@ -61,6 +61,13 @@ def check_page(page: int, size: int) -> int:
     return (page - 1) * size
 
 
+def check_payload(payload: object) -> bytes:
+    """Bytes, or what is like them."""
+    if not isinstance(payload, (bytes, bytearray, memoryview)):
+        raise ConfigError(f"payload must be bytes, not {type(payload).__name__}")
+    return bytes(payload)
+
+
 def days(now_ns: int, count: int) -> list[str]:
     """The last days, today first; UTC."""
     today = from_unix_ns(now_ns).date()
@@ -71,7 +78,7 @@ def queue_info(queue: str, now_ns: int, *, with_memory: bool) -> Op[QueueInfo]:
     """See Inspector.queue_info."""
     check_text("queue", queue)
     raw = yield from reading.queue_info(queue, days(now_ns, 1)[0])
-    memory = (yield from reading.memory_usage(queue)) if with_memory else 0
+    memory = (yield from reading.memory_usage(queue, raw.aggregating)) if with_memory else 0
     states = (raw.pending, raw.active, raw.scheduled, raw.retry, raw.archived, raw.completed)
     waiting_ns = max(0, now_ns - raw.oldest_ns) if raw.oldest_ns else 0
     return QueueInfo(
@@ -143,11 +150,19 @@ def list_tasks(
 ) -> Op[list[TaskInfo]]:
     """Tasks of a state, ``count`` after the first ``start``."""
     check_text("queue", queue)
-    raw = yield from reading.list_tasks(queue, state, group, start, count)
+    found = yield from reading.list_tasks(queue, state, group, start, count)
     gone: set[str] = set()
-    if state is TaskState.ACTIVE and raw:
+    if state is TaskState.ACTIVE and found:
         gone = yield from reading.expired_leases(queue, now_ns // NANOSECONDS)
-    return [_task_info(task, queue, state, now_ns, task.task_id in gone) for task in raw]
+    listed = []
+    next_ns = now_ns if state is TaskState.PENDING else 0
+    is_due = state in _DUE
+    for task_id, message, result, score in found:
+        if is_due:
+            next_ns = reading.score_s(score) * NANOSECONDS
+        is_orphaned = bool(gone) and reading.text_of(task_id) in gone
+        listed.append(_task_info(queue, task_id, message, state, next_ns, result, is_orphaned))
+    return listed
 
 
 def get_task(queue: str, task_id: str, now_ns: int) -> Op[TaskInfo]:
@@ -162,9 +177,13 @@ def get_task(queue: str, task_id: str, now_ns: int) -> Op[TaskInfo]:
     try:
         state = TaskState((raw.state or b"").decode("utf-8", "replace"))
     except ValueError:
-        why = f"its hash has the state {raw.state!r}"
+        why = "it has no hash with a state" if raw.state is None else f"its state is {raw.state!r}"
         return TaskInfo.damaged(queue, task_id, TaskState.ARCHIVED, why)
-    return _task_info(raw, queue, state, now_ns, False)
+    next_ns = now_ns if state is TaskState.PENDING else 0
+    if state in _DUE:
+        next_ns = reading.score_s(raw.score) * NANOSECONDS
+    message = 1 if raw.message is None else raw.message
+    return _task_info(queue, task_id.encode(), message, state, next_ns, raw.result, False)
 
 
 def move_all(
@@ -267,6 +286,8 @@ def matches(
     *, type: str | None, older_than: datetime | None, error: str | None
 ) -> Callable[[TaskInfo], bool]:
     """Whether a task is wanted; damaged ones only where nothing is asked of them."""
+    if older_than is not None and older_than.utcoffset() is None:
+        raise ConfigError(f"older_than must be an aware datetime, not {older_than!r}")
 
     def match(task: TaskInfo) -> bool:
         if type is not None and not _fits(task.type, type):
@@ -288,27 +309,31 @@ def _fits(text: str, pattern: str) -> bool:
 
 
 def _task_info(
-    raw: RawTask, queue: str, state: TaskState, now_ns: int, is_orphaned: bool
+    queue: str,
+    task_id: bytes,
+    message: bytes | int,
+    state: TaskState,
+    next_ns: int,
+    result: bytes | None,
+    is_orphaned: bool,
 ) -> TaskInfo:
-    if raw.message is None:
-        return TaskInfo.damaged(queue, raw.task_id, state, "its hash has no message")
+    if not isinstance(message, bytes):
+        why = "its hash has no message" if message else "it has no hash"
+        return TaskInfo.damaged(queue, reading.text_of(task_id), state, why)
     try:
-        decode(raw.message)
+        return TaskInfo(message, state, next_ns, result or None, is_orphaned, decode(message))
     except WireError as error:
-        return TaskInfo.damaged(queue, raw.task_id, state, str(error))
-    next_ns = 0
-    if state is TaskState.PENDING:
-        next_ns = now_ns
-    elif state in (TaskState.SCHEDULED, TaskState.RETRY) and raw.score is not None:
-        next_ns = raw.score * NANOSECONDS
-    return TaskInfo(raw.message, state, next_ns, raw.result or None, is_orphaned)
+        return TaskInfo.damaged(queue, reading.text_of(task_id), state, str(error))
 
 
 def _readable(read: Callable[[bytes], T], items: Sequence[bytes]) -> Iterator[T]:
     """Those that can be read, as in Go."""
     for data in items:
-        with suppress(WireError):
-            yield read(data)
+        try:
+            message = read(data)
+        except WireError:
+            continue
+        yield message
 
 
 def _moment(ns: int | None) -> datetime | None:

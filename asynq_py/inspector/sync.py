@@ -13,7 +13,7 @@ from asynq_py.broker.steering import ARCHIVE, DELETE, RUN, Progress
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from asynq_py.info import TaskInfo
 from asynq_py.inspector import calls
-from asynq_py.inspector.calls import check_group, check_page, check_state
+from asynq_py.inspector.calls import check_group, check_page, check_payload, check_state
 from asynq_py.inspector.info import (
     ClusterNode,
     DailyStats,
@@ -310,7 +310,7 @@ class Inspector:
         """
         check_text("queue", queue)
         check_text("task_id", task_id)
-        self._connection.run(steering.update_payload(queue, task_id, bytes(payload)))
+        self._connection.run(steering.update_payload(queue, task_id, check_payload(payload)))
 
     # -- servers, schedulers, Redis --
 

@@ -1,5 +1,5 @@
-"""Who is there, as it stands in Redis: a scheduler's entries and its enqueue events; servers
-and their workers.
+"""Who is there, as it stands in Redis: a scheduler's entries and its enqueue events, a worker
+server and what it is at.
 
 Timestamps are always written, also when empty: readers older than asynq v0.26 fail on a
 missing one.
@@ -104,7 +104,7 @@ def read_scheduler_enqueue_event(data: bytes) -> SchedulerEnqueueEvent:
 
 
 def read_server_info(data: bytes) -> ServerInfo:
-    """Reads a server.
+    """Reads a worker server.
 
     Raises:
         WireError: The bytes are no ServerInfo.
@@ -116,7 +116,7 @@ def read_server_info(data: bytes) -> ServerInfo:
 
 
 def read_worker_info(data: bytes) -> WorkerInfo:
-    """Reads a task at work.
+    """Reads what a worker is at.
 
     Raises:
         WireError: The bytes are no WorkerInfo.

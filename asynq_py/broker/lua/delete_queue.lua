@@ -14,8 +14,8 @@
 -- Source   asynq v0.26.0, rdb.RemoveQueue (which looks at KEYS 1 to 5 only, and leaves counters,
 --          groups, the completed tasks and the mark of a paused queue behind)
 if redis.call("LLEN", KEYS[1]) + redis.call("LLEN", KEYS[2]) > 0 then return 0 end
-for i = 3, 6 do
-  if redis.call("ZCARD", KEYS[i]) > 0 then return 0 end
+for _, key in ipairs({KEYS[3], KEYS[4], KEYS[5], KEYS[6]}) do
+  if redis.call("ZCARD", key) > 0 then return 0 end
 end
 if redis.call("SCARD", KEYS[7]) + redis.call("ZCARD", KEYS[8]) > 0 then return 0 end
 for i = 1, #KEYS do redis.call("DEL", KEYS[i]) end

@@ -11,6 +11,7 @@
 -- ARGV[2]  sample         how many tasks of each are looked at
 -- ARGV[3]  group sample   how many groups are looked at
 -- ARGV[4]  group prefix   asynq:{queue}:g:
+-- ARGV[5]  grouped        how many tasks are in groups
 --
 -- Returns  bytes. Task and group keys, read only, are built from the prefixes.
 -- Source   asynq v0.26.0, rdb.memoryUsage (which fails where a sampled hash is missing)
@@ -30,25 +31,22 @@ local function sample(ids)
 end
 
 local total, last = 0, ARGV[2] - 1
-for i = 1, 6 do
-  local ids, count
-  if i <= 2 then
-    ids, count = redis.call("LRANGE", KEYS[i], 0, last), redis.call("LLEN", KEYS[i])
-  else
-    ids, count = redis.call("ZRANGE", KEYS[i], 0, last), redis.call("ZCARD", KEYS[i])
-  end
+for _, key in ipairs({KEYS[1], KEYS[2]}) do
+  local ids, count = redis.call("LRANGE", key, 0, last), redis.call("LLEN", key)
   if #ids > 0 then total = total + sample(ids) / #ids * count end
-  total = total + size_of(KEYS[i])
+  total = total + size_of(key)
+end
+for _, key in ipairs({KEYS[3], KEYS[4], KEYS[5], KEYS[6]}) do
+  local ids, count = redis.call("ZRANGE", key, 0, last), redis.call("ZCARD", key)
+  if #ids > 0 then total = total + sample(ids) / #ids * count end
+  total = total + size_of(key)
 end
 
-local bytes, found, grouped = 0, 0, 0
+local bytes, found = 0, 0
 for i, group in ipairs(redis.call("SMEMBERS", KEYS[7])) do
-  local key = ARGV[4] .. group
-  grouped = grouped + redis.call("ZCARD", key)
-  if i <= tonumber(ARGV[3]) then
-    local more, some = sample(redis.call("ZRANGE", key, 0, last))
-    bytes, found = bytes + more, found + some
-  end
+  if i > tonumber(ARGV[3]) then break end
+  local more, some = sample(redis.call("ZRANGE", ARGV[4] .. group, 0, last))
+  bytes, found = bytes + more, found + some
 end
-if found > 0 then total = total + bytes / found * grouped end
+if found > 0 then total = total + bytes / found * ARGV[5] end
 return math.floor(total)

@@ -12,10 +12,13 @@
 -- ARGV[6]  group         whose source this is; "" for none
 --
 -- Returns  {taken, done}: how many IDs were taken from the source, and how many of them had a
---          task; the others are gone. Task keys and locks are built from the prefix.
+--          task (that has a message, if it is to run); the others are gone. Task keys and locks
+--          are built from the prefix.
 -- Source   asynq v0.26.0, rdb: runAll, archiveAll, deleteAll and their like, which do all at
 --          once, make hashes for IDs that have none, and leave locks behind
 local target, prefix = ARGV[2], ARGV[4]
+-- First what can fail because a key is of a wrong type.
+local _ = redis.call("LLEN", KEYS[2]) + redis.call("ZCARD", KEYS[3]) + redis.call("SCARD", KEYS[4])
 local ids, oldest = {}, {}
 if ARGV[1] == "list" then
   oldest = redis.call("LRANGE", KEYS[1], -ARGV[3], -1)
@@ -43,19 +46,21 @@ end
 local done = 0
 for _, id in ipairs(ids) do
   local task = prefix .. "t:" .. id
-  local known = redis.call("HMGET", task, "state", "unique_key", "msg")
+  local known = redis.pcall("HMGET", task, "state", "unique_key", "msg")
+  if known.err then known = {false, false, false} end
   if target == "" then
     local lock = known[2] or lock_in(known[3])
-    if lock and redis.call("GET", lock) == id then redis.call("DEL", lock) end
+    if lock and redis.pcall("GET", lock) == id then redis.call("DEL", lock) end
     done = done + redis.call("DEL", task)
-  elseif known[1] or known[3] then
-    if target == "pending" then
-      redis.call("LPUSH", KEYS[2], id)
-    else
-      redis.call("ZADD", KEYS[3], ARGV[5], id)
-    end
+  elseif target == "pending" and known[3] then
+    redis.call("LPUSH", KEYS[2], id)
     redis.call("HSET", task, "state", target)
     done = done + 1
+  elseif known[1] or known[3] then
+    -- What has no message cannot run (workers would never let go of it): it is archived.
+    redis.call("ZADD", KEYS[3], ARGV[5], id)
+    redis.call("HSET", task, "state", "archived")
+    if target == "archived" then done = done + 1 end
   end
 end
 if ARGV[6] ~= "" and redis.call("EXISTS", KEYS[1]) == 0 then

@@ -20,6 +20,10 @@
 --          waits (unix nanoseconds as text, "0" if that is not known). Task and group keys, read
 --          only, are built from the prefixes.
 -- Source   asynq v0.26.0, rdb.CurrentStats
+local function count(value)
+  return value and tonumber(value) or 0
+end
+
 local info = {
   redis.call("LLEN", KEYS[1]),
   redis.call("LLEN", KEYS[2]),
@@ -27,10 +31,10 @@ local info = {
   redis.call("ZCARD", KEYS[4]),
   redis.call("ZCARD", KEYS[5]),
   redis.call("ZCARD", KEYS[6]),
-  tonumber(redis.call("GET", KEYS[7]) or 0),
-  tonumber(redis.call("GET", KEYS[8]) or 0),
-  tonumber(redis.call("GET", KEYS[9]) or 0),
-  tonumber(redis.call("GET", KEYS[10]) or 0),
+  count(redis.call("GET", KEYS[7])),
+  count(redis.call("GET", KEYS[8])),
+  count(redis.call("GET", KEYS[9])),
+  count(redis.call("GET", KEYS[10])),
   redis.call("EXISTS", KEYS[11]),
 }
 local groups = redis.call("SMEMBERS", KEYS[12])
@@ -39,6 +43,7 @@ for _, group in ipairs(groups) do
   aggregating = aggregating + redis.call("ZCARD", ARGV[2] .. group)
 end
 local oldest = redis.call("LINDEX", KEYS[1], -1)
-local since = oldest and redis.call("HGET", ARGV[1] .. oldest, "pending_since")
-info[12], info[13], info[14] = #groups, aggregating, since or "0"
+local since = oldest and redis.pcall("HGET", ARGV[1] .. oldest, "pending_since")
+if type(since) ~= "string" then since = "0" end
+info[12], info[13], info[14] = #groups, aggregating, since
 return info

@@ -4,11 +4,12 @@
 -- ARGV[1]  task ID       string
 -- ARGV[2]  queue prefix  asynq:{queue}:
 --
--- Returns  {message, state, result, score} (each nil if missing; the score is when a scheduled
---          task or one in retry runs next) | nil no such task. The key of the state's sorted
+-- Returns  {message, state, result, score} (each nil if missing, all if it is no hash; the score
+--          is when a scheduled task or one in retry runs next) | nil no such task. The key of the state's sorted
 --          set, read only, is built from the prefix.
 -- Source   asynq v0.26.0, rdb.GetTaskInfo
-local task = redis.call("HMGET", KEYS[1], "msg", "state", "result")
+local task = redis.pcall("HMGET", KEYS[1], "msg", "state", "result")
+if task.err then task = {false, false, false} end
 if not task[1] and not task[2] and redis.call("EXISTS", KEYS[1]) == 0 then return false end
 local score = false
 if task[2] == "scheduled" or task[2] == "retry" then
