@@ -10,6 +10,8 @@ How the package is layered; an import goes up this list or stays in its own part
     connection                      the way to Redis; the only importer of redis-py
     client                          Client, AsyncClient: producing tasks
     scheduler                       Scheduler: producing them on time
+    inspector                       Inspector, AsyncInspector: looking and steering
+    doctor                          what is damaged in a Redis, and how it is mended
     testing, cli                    real Redis and Go for tests; the command asynq-py
 
 To see the whole idea, read wire/keys.py, wire/message.py, broker/lua/enqueue.lua,
@@ -31,6 +33,7 @@ from asynq_py.errors import (
     OverlapError,
     QueueNotEmptyError,
     QueueNotFoundError,
+    QueueStateError,
     RejectedError,
     RunsExhaustedError,
     SchedulerRunningError,
@@ -39,11 +42,25 @@ from asynq_py.errors import (
     ShutdownTimeoutError,
     TaskIDConflictError,
     TaskNotFoundError,
+    TaskStateError,
     TickTakenError,
     UnavailableError,
     WireError,
 )
 from asynq_py.info import EnqueueResult, TaskInfo
+from asynq_py.inspector.aio import AsyncInspector
+from asynq_py.inspector.info import (
+    ClusterNode,
+    DailyStats,
+    EnqueueEvent,
+    GroupInfo,
+    QueueInfo,
+    QueueSizes,
+    SchedulerEntryInfo,
+    ServerInfo,
+    WorkerInfo,
+)
+from asynq_py.inspector.sync import Inspector
 from asynq_py.options import EnqueueOptions
 from asynq_py.schedule import Schedule, parse_schedule
 from asynq_py.scheduler.config import LeaderElection, Leadership, SchedulerConfig
@@ -64,17 +81,23 @@ __all__ = [
     "MSGPACK",
     "RAW",
     "AsyncClient",
+    "AsyncInspector",
     "AsynqError",
     "BrokerError",
     "Client",
+    "ClusterNode",
     "Codec",
     "ConfigError",
     "ConflictError",
+    "DailyStats",
     "DuplicateTaskError",
+    "EnqueueEvent",
     "EnqueueOptions",
     "EnqueueResult",
     "Entry",
     "FileProvider",
+    "GroupInfo",
+    "Inspector",
     "LeaderElection",
     "Leadership",
     "LeaseLostError",
@@ -84,8 +107,11 @@ __all__ = [
     "OverlapError",
     "PeriodicTask",
     "PeriodicTaskManager",
+    "QueueInfo",
     "QueueNotEmptyError",
     "QueueNotFoundError",
+    "QueueSizes",
+    "QueueStateError",
     "RedisConfig",
     "RejectedError",
     "Run",
@@ -95,16 +121,20 @@ __all__ = [
     "ScheduleSyntaxError",
     "Scheduler",
     "SchedulerConfig",
+    "SchedulerEntryInfo",
     "SchedulerRunningError",
     "SchedulerStoppedError",
+    "ServerInfo",
     "ShutdownTimeoutError",
     "Task",
     "TaskIDConflictError",
     "TaskInfo",
     "TaskNotFoundError",
     "TaskState",
+    "TaskStateError",
     "TickTakenError",
     "UnavailableError",
     "WireError",
+    "WorkerInfo",
     "parse_schedule",
 ]

@@ -14,6 +14,8 @@ AsynqError                                   written
   - OverlapError                             no       the entry's last task is not done
   - RunsExhaustedError                       no       the entry has run max_runs times
   - QueueNotEmptyError                       no
+  - QueueStateError                          no       the queue is paused already, or is not
+  - TaskStateError                           no       the task's state does not allow it
 + NotFoundError          also LookupError    no
   - QueueNotFoundError                       no
   - TaskNotFoundError                        no
@@ -134,6 +136,14 @@ class RunsExhaustedError(ConflictError):
 
 class QueueNotEmptyError(ConflictError):
     """The queue is not empty."""
+
+
+class QueueStateError(ConflictError):
+    """The queue is paused already, or is not paused."""
+
+
+class TaskStateError(ConflictError):
+    """The state of the task does not allow it."""
 
 
 class NotFoundError(_TaskError, LookupError):

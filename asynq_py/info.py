@@ -39,7 +39,15 @@ class TaskInfo:
     None where they are not set.
     """
 
-    __slots__ = ("_data", "_decoded", "_is_orphaned", "_next_process_ns", "_result", "_state")
+    __slots__ = (
+        "_damage",
+        "_data",
+        "_decoded",
+        "_is_orphaned",
+        "_next_process_ns",
+        "_result",
+        "_state",
+    )
 
     def __init__(
         self,
@@ -48,14 +56,29 @@ class TaskInfo:
         next_process_ns: int = 0,
         result: bytes | None = None,
         is_orphaned: bool = False,
+        message: TaskMessage | None = None,
     ) -> None:
-        # Decoded when somebody looks: most producers never do.
+        # Decoded when somebody looks, if it is not yet: most producers never do.
         self._data = data
-        self._decoded: TaskMessage | None = None
+        self._decoded = message
         self._state = state
         self._next_process_ns = next_process_ns
         self._result = result
         self._is_orphaned = is_orphaned
+        self._damage = ""
+
+    @classmethod
+    def damaged(cls, queue: str, task_id: str, state: TaskState, damage: str) -> TaskInfo:
+        """A task of which only the place is known; ``damage`` says why."""
+        info = cls(TaskMessage(id=task_id, queue=queue).SerializeToString(), state)
+        info._damage = damage
+        return info
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the task in Redis, "" for nothing; then only ID, queue and state
+        mean anything."""
+        return self._damage
 
     @property
     def _message(self) -> TaskMessage:
@@ -156,19 +179,22 @@ class TaskInfo:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TaskInfo):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
+        mine = all(getattr(self, name) == getattr(other, name) for name in _FIELDS)
+        return mine and self._damage == other._damage
 
     def __hash__(self) -> int:
         return hash((self.queue, self.id, self.state))
 
     def __repr__(self) -> str:
-        set_fields = ((name, getattr(self, name)) for name in _FIELDS)
+        set_fields = ((name, getattr(self, name)) for name in (*_FIELDS, "damage"))
         shown = ", ".join(
             f"{n}={v!s}" if n == "state" else f"{n}={v!r}" for n, v in set_fields if v
         )
         return f"TaskInfo({shown})"
 
     def __reduce__(self) -> tuple[object, ...]:
+        if self._damage:
+            return TaskInfo.damaged, (self.queue, self.id, self._state, self._damage)
         view = (self._state, self._next_process_ns, self._result, self._is_orphaned)
         return TaskInfo, (self._data, *view)
 

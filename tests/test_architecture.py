@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
     {"connection"},
     {"client"},
     {"scheduler"},
+    {"inspector", "doctor"},
     {"testing"},
     {"cli"},
     {"__main__"},

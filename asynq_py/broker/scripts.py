@@ -18,7 +18,7 @@ class Script(NamedTuple):
     text: str
     sha: str
 
-    def cached(self, keys: Sequence[str], args: Sequence[Arg]) -> Command:
+    def cached(self, keys: Sequence[str | bytes], args: Sequence[Arg]) -> Command:
         """The command that runs the script if the server has it."""
         return ("EVALSHA", self.sha, len(keys), *keys, *args)
 
@@ -31,14 +31,28 @@ def _load(name: str) -> Script:
 
 
 CAMPAIGN = _load("campaign")
+DELETE_QUEUE = _load("delete_queue")
+DIAGNOSE_GROUP = _load("diagnose_group")
+DIAGNOSE_LOCK = _load("diagnose_lock")
+DIAGNOSE_TASKS = _load("diagnose_tasks")
 ENQUEUE = _load("enqueue")
+EXPIRE_HISTORY = _load("expire_history")
 FIRST_SEEN = _load("first_seen")
+LIST_TASKS = _load("list_tasks")
+MEMORY_USAGE = _load("memory_usage")
+MOVE_TASK = _load("move_task")
+MOVE_TASKS = _load("move_tasks")
+QUEUE_INFO = _load("queue_info")
+READ_TASK = _load("read_task")
 RECORD_ENQUEUE_EVENT = _load("record_enqueue_event")
 RESIGN = _load("resign")
+SWEEP_LIST = _load("sweep_list")
+TRIM_ARCHIVE = _load("trim_archive")
+UPDATE_PAYLOAD = _load("update_payload")
 WRITE_SCHEDULER_ENTRIES = _load("write_scheduler_entries")
 
 
-def evaluate(script: Script, keys: Sequence[str], args: Sequence[Arg]) -> Op[Reply]:
+def evaluate(script: Script, keys: Sequence[str | bytes], args: Sequence[Arg]) -> Op[Reply]:
     """Runs a script; one that the server has lost (restart, failover) is sent whole."""
     command = script.cached(keys, args)
     (reply,) = yield Exchange([command])

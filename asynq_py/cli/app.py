@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from asynq_py import __version__
-from asynq_py.cli import cron, scheduler
+from asynq_py.cli import cron, group, queue, scheduler, server, task
+from asynq_py.cli.enqueue import enqueue
+from asynq_py.cli.options import Output, OutputOption
+from asynq_py.cli.output import printable
+from asynq_py.cli.where import connected
+from asynq_py.connection import RedisConfig
 from asynq_py.errors import AsynqError
 
 #: The exit code of a program that SIGINT ended.
@@ -21,10 +26,19 @@ app = typer.Typer(
     help="Schedule and enqueue tasks for Asynq workers, in Go or in Python.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # Go's command has --process_in where ours has --process-in.
+        "token_normalize_func": lambda token: token.replace("_", "-"),
+    },
 )
-app.add_typer(cron.app, name="cron")
+app.command()(enqueue)
+app.add_typer(task.app, name="task")
+app.add_typer(queue.app, name="queue")
+app.add_typer(group.app, name="group")
+app.add_typer(server.app, name="server")
 app.add_typer(scheduler.app, name="scheduler")
+app.add_typer(cron.app, name="cron")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -47,14 +61,25 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except Exception as error:
         # Wrong usage; typer's own classes have moved between its releases.
-        show = getattr(error, "show", None)
-        if show is None:
+        if not hasattr(error, "format_message"):
             raise
-        show()
+        _tell_usage(error)
         code = int(getattr(error, "exit_code", 2))
     if code == INTERRUPTED:
         sys.stderr.write("asynq-py: interrupted\n")
     return code
+
+
+def _tell_usage(error: Any) -> None:  # noqa: ANN401
+    """Says what is wrong with the usage, in a line."""
+    message: str = error.format_message()
+    if not message:  # its help has been shown
+        return
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    # What typer says where no argument is to blame alone.
+    message = message.removeprefix("Invalid value: ").rstrip(".")
+    sys.stderr.write(f"asynq-py: {printable(message)}{hint}\n")
 
 
 def _show_version(wanted: bool) -> None:
@@ -85,3 +110,55 @@ def demo(
     from asynq_py.cli.demo import run_demo
 
     return run_demo(seconds)
+
+
+@app.command()
+@connected
+def stats(
+    where: RedisConfig,
+    seconds: Annotated[
+        float | None,
+        typer.Argument(
+            metavar="SECONDS", min=0.1, help="How often with --watch; 2.", show_default=False
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it anew until it is interrupted.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Show everything at a glance: tasks by state and by queue, today's work, Redis."""
+    from asynq_py.cli.stats import run_stats
+    from asynq_py.inspector.sync import Inspector
+
+    if seconds is not None and not watch:
+        raise typer.BadParameter("SECONDS are for --watch")
+    every = (2.0 if seconds is None else seconds) if watch else None
+    with Inspector(where) as inspector:
+        return run_stats(inspector, where.kind == "cluster", every, output)
+
+
+@app.command()
+@connected
+def doctor(
+    where: RedisConfig,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--queue", "-q", metavar="QUEUE", help="Only this one; may be given several times."
+        ),
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Look only at what is quickly done, not at all tasks.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> int:
+    """Find what is damaged in a Redis, explain it, and mend it; see docs/doctor.md.
+
+    Ends with 0 where all is well or was mended, with 1 where errors or warnings are left.
+    """
+    from asynq_py.cli.doctor import run_doctor
+
+    return run_doctor(where, queue, fix=fix, yes=yes, quick=quick, output=output)

@@ -8,7 +8,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from asynq_py.cli.options import ConfigOption, Output, OutputOption, RedisOption, connect
+from asynq_py.cli.options import Output, OutputOption, connect
+from asynq_py.cli.where import connected
+from asynq_py.connection import RedisConfig
 
 app = typer.Typer(help="Look at schedules, and at what schedulers do.", no_args_is_help=True)
 
@@ -45,7 +47,7 @@ def explain(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help='In quotes, like "0 9 * * mon-fri".')],
     tz: Annotated[
         str | None,
-        typer.Option(metavar="ZONE", help="Its time zone. [default: UTC]", show_default=False),
+        typer.Option(metavar="ZONE", help="Its time zone; UTC by default.", show_default=False),
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many runs.")] = 5,
     dialect: Annotated[Dialect, typer.Option(help="The syntax of SPEC.")] = Dialect.ASYNQ,
@@ -57,7 +59,7 @@ def explain(
         typer.Option(
             "--from",
             metavar="ISO",
-            help="After which moment, like 2026-03-28T12:00 (in the zone) or ...Z. [default: now]",
+            help="After which moment, like 2026-03-28T12:00 (in the zone) or ...Z; now by default.",
             show_default=False,
         ),
     ] = None,
@@ -69,70 +71,70 @@ def explain(
     return run_explain(spec, tz, n, dialect.value, dst.value, start, output)
 
 
+@app.command("list", hidden=True)
 @app.command("ls")
-def list_(
-    redis: RedisOption = None, config: ConfigOption = None, output: OutputOption = Output.TABLE
-) -> int:
+@connected
+def list_(where: RedisConfig, output: OutputOption = Output.TABLE) -> int:
     """List the entries of all running schedulers, Go's too; the next to run first."""
     from asynq_py.cli.entries import run_list
 
-    with closing(connect(redis, config)) as connection:
+    with closing(connect(where)) as connection:
         return run_list(connection, output)
 
 
 @app.command()
+@connected
 def history(
+    where: RedisConfig,
     entry_id: EntryArgument,
     page: Annotated[int, typer.Option(min=1, help="Which page; 1 has the newest.")] = 1,
     size: Annotated[int, typer.Option(min=1, max=1000, help="Runs on a page.")] = 30,
-    redis: RedisOption = None,
-    config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
 ) -> int:
     """List the tasks that an entry has enqueued, newest first."""
     from asynq_py.cli.entries import run_history
 
-    with closing(connect(redis, config)) as connection:
+    with closing(connect(where)) as connection:
         return run_history(connection, entry_id, page, size, output)
 
 
 @app.command()
+@connected
 def pause(
+    where: RedisConfig,
     entry_id: EntryArgument,
     group: GroupOption = None,
-    redis: RedisOption = None,
-    config: ConfigOption = None,
 ) -> int:
     """Let an entry run no more until it is resumed, whatever is restarted meanwhile."""
     from asynq_py.cli.steer import run_pause
 
-    with closing(connect(redis, config)) as connection:
+    with closing(connect(where)) as connection:
         return run_pause(connection, entry_id, group)
 
 
 @app.command()
+@connected
 def resume(
+    where: RedisConfig,
     entry_id: EntryArgument,
     group: GroupOption = None,
-    redis: RedisOption = None,
-    config: ConfigOption = None,
 ) -> int:
     """Let a paused entry run again; name the group just as when it was paused."""
     from asynq_py.cli.steer import run_resume
 
-    with closing(connect(redis, config)) as connection:
+    with closing(connect(where)) as connection:
         return run_resume(connection, entry_id, group)
 
 
 @app.command()
+@connected
 def trigger(
+    where: RedisConfig,
     entry_id: EntryArgument,
     group: GroupOption = None,
-    redis: RedisOption = None,
-    config: ConfigOption = None,
 ) -> int:
     """Ask running Python schedulers for one run of an entry now, beside its schedule."""
     from asynq_py.cli.steer import run_trigger
 
-    with closing(connect(redis, config)) as connection:
+    with closing(connect(where)) as connection:
         return run_trigger(connection, entry_id, group)

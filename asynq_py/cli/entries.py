@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from base64 import b64encode
 
 from asynq_py.broker.control import read_paused
 from asynq_py.broker.presence import (
@@ -13,13 +12,20 @@ from asynq_py.broker.presence import (
     read_scheduler_entries,
 )
 from asynq_py.cli.options import Output
-from asynq_py.cli.output import console, iso, show_json, show_table, since, until
+from asynq_py.cli.output import (
+    bytes_json,
+    bytes_text,
+    cell,
+    console,
+    iso,
+    show_json,
+    show_table,
+    since,
+    until,
+)
 from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
 from asynq_py.connection.sync import Connection
 from asynq_py.wire.presence import SchedulerEntry, timestamp_ns
-
-#: The most characters of a payload that a table shows.
-PAYLOAD_SHOWN = 80
 
 
 def run_list(connection: Connection, output: Output) -> int:
@@ -33,7 +39,7 @@ def run_list(connection: Connection, output: Output) -> int:
     elif entries:
         columns = ("Entry ID", "Spec", "Type", "Payload", "Options", "Next", "Prev")
         rows = [_to_people(entry, paused, now_ns) for entry in entries]
-        show_table(columns, rows, fold="Payload Options")
+        show_table(columns, rows, fold=["Payload", "Options"])
     else:
         console().print("No scheduler entries")
     if unreadable:
@@ -84,7 +90,7 @@ def _to_people(entry: SchedulerEntry, paused: set[str], now_ns: int) -> tuple[st
         entry.id,
         entry.spec,
         entry.task_type,
-        _payload(entry.task_payload),
+        cell(bytes_text(entry.task_payload)),
         ", ".join(entry.enqueue_options),
         when,
         since(timestamp_ns(entry.prev_enqueue_time), now_ns),
@@ -92,36 +98,16 @@ def _to_people(entry: SchedulerEntry, paused: set[str], now_ns: int) -> tuple[st
 
 
 def _to_programs(entry: SchedulerEntry, paused: set[str]) -> dict[str, object]:
-    text = _text(entry.task_payload)
-    if text is not None:
-        payload = {"payload": text}
-    else:
-        payload = {"payload_base64": b64encode(entry.task_payload).decode()}
     return {
         "id": entry.id,
         "spec": entry.spec,
         "type": entry.task_type,
-        **payload,
+        **bytes_json("payload", entry.task_payload),
         "options": list(entry.enqueue_options),
         "next": iso(timestamp_ns(entry.next_enqueue_time)),
         "prev": iso(timestamp_ns(entry.prev_enqueue_time)),
         "paused": sorted(name for name in paused if stops(name, entry.id)),
     }
-
-
-def _payload(payload: bytes) -> str:
-    text = _text(payload)
-    # As Go's tools say it.
-    if text is None or not text.isprintable():
-        return "non-printable bytes"
-    return text if len(text) <= PAYLOAD_SHOWN else text[: PAYLOAD_SHOWN - 1] + "…"
-
-
-def _text(payload: bytes) -> str | None:
-    try:
-        return payload.decode()
-    except UnicodeDecodeError:
-        return None
 
 
 def _enqueued(at_ns: int | None, now_ns: int) -> str:

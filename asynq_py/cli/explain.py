@@ -91,7 +91,7 @@ def _show_lines(schedule: Schedule, after: datetime, lines: Sequence[Line], n: i
         utc = f"{from_unix_s(line.at_s):%Y-%m-%d %H:%M:%S}"
         rows.append((str(count), local, utc, span(line.at_s - start_s), remarks))
     out.print()
-    show_table(("", "Local", "UTC", "In", "Remarks"), rows, fold="Remarks")
+    show_table(("", "Local", "UTC", "In", "Remarks"), rows, fold=["Remarks"])
     if count < n:
         out.print("\nIt does not run again after that.")
 

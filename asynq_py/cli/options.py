@@ -1,18 +1,17 @@
-"""The options that commands share, and the way to Redis that they lead to."""
+"""The options that commands share, and the way to Redis."""
 
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from asynq_py.cli.completion import groups, queues, states
+
 if TYPE_CHECKING:
     from asynq_py.connection import RedisConfig
     from asynq_py.connection.sync import Connection
-
-DEFAULT_URL = "redis://localhost:6379/0"
 
 
 class Output(StrEnum):
@@ -22,63 +21,55 @@ class Output(StrEnum):
     JSON = "json"
 
 
-RedisOption: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--redis",
-        metavar="URL",
-        envvar="ASYNQ_REDIS_URL",
-        help=f"Where Redis is; {DEFAULT_URL} where nothing says it.",
-        show_default=False,
-    ),
-]
-ConfigOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        metavar="FILE.toml",
-        envvar="ASYNQ_CONFIG",
-        help='A file that says it: redis = "URL".',
-        show_default=False,
-    ),
-]
+class ListOutput(StrEnum):
+    """How something that may be long is listed."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
 OutputOption: TypeAlias = Annotated[
     Output, typer.Option("--output", help="For people or for programs.")
 ]
+#: A queue, a task's ID, a state: each by its place, or by an option as in Go's command.
+QueueArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(metavar="QUEUE", help="Its name; or -q.", autocompletion=queues),
+]
+QueueOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--queue", "-q", metavar="QUEUE", help="The queue's name.", autocompletion=queues),
+]
+IDArgument: TypeAlias = Annotated[
+    str | None, typer.Argument(metavar="ID", help="The task's ID; or -i.")
+]
+IDOption: TypeAlias = Annotated[
+    str | None, typer.Option("--id", "-i", metavar="ID", help="The task's ID.")
+]
+StateArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="STATE",
+        help="active, pending, scheduled, retry, archived, completed, aggregating; or -s.",
+        autocompletion=states,
+    ),
+]
+StateOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--state", "-s", metavar="STATE", help="Which tasks.", autocompletion=states),
+]
+GroupOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--group", "-g", metavar="GROUP", help="Of aggregating tasks.", autocompletion=groups
+    ),
+]
+YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to.")]
 
 
-def redis_config(url: str | None, config: Path | None) -> RedisConfig:
-    """Where Redis is: the option, else the environment, else the file, else here.
-
-    Raises:
-        ConfigError: The URL or the file cannot be read.
-    """
-    from asynq_py.connection import RedisConfig
-
-    if url is None and config is not None:
-        url = _url_of(config)
-    return RedisConfig.from_url(url or DEFAULT_URL)
-
-
-def connect(url: str | None, config: Path | None) -> Connection:
-    """Opens a connection; see :func:`redis_config`."""
+def connect(where: RedisConfig) -> Connection:
+    """Opens a connection."""
     from asynq_py.connection.sync import Connection
 
-    return Connection(redis_config(url, config))
-
-
-def _url_of(config: Path) -> str | None:
-    import tomllib
-
-    from asynq_py.errors import ConfigError
-
-    try:
-        values = tomllib.loads(config.read_bytes().decode())
-    except OSError as error:
-        raise ConfigError(f"{config}: it cannot be read: {error.strerror}") from error
-    except ValueError as error:  # no TOML, or no UTF-8
-        raise ConfigError(f"{config}: {error}") from error
-    url = values.get("redis")
-    if url is not None and not isinstance(url, str):
-        raise ConfigError(f"{config}: redis must be a URL in quotes, not {type(url).__name__}")
-    return url
+    return Connection(where)

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from asynq_py.cli.options import ConfigOption, RedisOption, redis_config
+from asynq_py.cli.where import connected
+from asynq_py.connection import RedisConfig
 
 app = typer.Typer(help="Run a scheduler.", no_args_is_help=True)
 
@@ -25,10 +26,10 @@ def _scheduler() -> None:
 
 
 @app.command()
+@connected
 def run(
+    where: RedisConfig,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .toml or .yaml file of tasks.")],
-    redis: RedisOption = None,
-    config: ConfigOption = None,
 ) -> int:
     """Run the scheduler that a file defines, until SIGINT or SIGTERM.
 
@@ -39,7 +40,6 @@ def run(
     from asynq_py.scheduler.manager import PeriodicTaskManager
     from asynq_py.scheduler.provider import FileProvider, load_file
 
-    where = redis_config(redis, config)
     contents = load_file(file)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s"

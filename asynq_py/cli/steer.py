@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from asynq_py.broker.control import pause, read_paused, resume, trigger
 from asynq_py.cli.entries import published, stops
+from asynq_py.cli.output import note
 from asynq_py.clock import SYSTEM_CLOCK
 from asynq_py.connection.sync import Connection
 
@@ -27,10 +26,10 @@ def run_resume(connection: Connection, entry_id: str, group: str | None) -> int:
     names = sorted(name for name in connection.run(read_paused()) if stops(name, entry_id))
     for name in names:
         if name == entry_id:
-            _note(f"{_shown(entry_id, None)} is still paused in all groups: resume without --group")
+            note(f"{_shown(entry_id, None)} is still paused in all groups: resume without --group")
         elif group is None:
             other = name.removesuffix(f"/{entry_id}")
-            _note(f"{_shown(entry_id, other)} is still paused: resume with --group {other}")
+            note(f"{_shown(entry_id, other)} is still paused: resume with --group {other}")
     return 0
 
 
@@ -46,11 +45,7 @@ def _note_unless_published(connection: Connection, entry_id: str) -> None:
     """Says that no scheduler shows such an entry: the ID may be mistyped."""
     entries = published(connection, SYSTEM_CLOCK.now_ns()).entries
     if all(entry.id != entry_id for entry in entries):
-        _note(f"no running scheduler shows an entry {entry_id!r} now")
-
-
-def _note(text: str) -> None:
-    sys.stderr.write(f"asynq-py: {text}\n")
+        note(f"no running scheduler shows an entry {entry_id!r} now")
 
 
 def _shown(entry_id: str, group: str | None) -> str:

@@ -244,8 +244,13 @@ class _Cluster:
 
     async def _ask(self, command: Command) -> Reply:
         what = str(command[0])
+        where: dict[str, Any] = {}
         try:
-            return cast(Reply, await cast(Any, self._client).execute_command(*command))
+            if what == "CLUSTER":
+                # Any node will do; redis-py does not see it by itself, unlike its blocking twin.
+                await self._client.initialize()
+                where = {"target_nodes": self._client.get_random_node()}
+            return cast(Reply, await cast(Any, self._client).execute_command(*command, **where))
         except ResponseError as error:
             return refusal(text_of(error), what)
         except (RedisError, RedisClusterException, OSError) as error:

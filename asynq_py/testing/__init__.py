@@ -23,6 +23,7 @@ library and a redis-server.
 Not imported by `import asynq_py`.
 """
 
+from asynq_py.testing.asynqmon import Asynqmon, AsynqmonError
 from asynq_py.testing.backend import Redis
 from asynq_py.testing.events import Event, EventLog, ProgramEnded, WaitTimeout
 from asynq_py.testing.oracle import Oracle, OracleError
@@ -31,6 +32,8 @@ from asynq_py.testing.stack import Stack
 from asynq_py.testing.worker import ConsumedTask, GoWorker
 
 __all__ = [
+    "Asynqmon",
+    "AsynqmonError",
     "ConsumedTask",
     "Event",
     "EventLog",

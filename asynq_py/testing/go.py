@@ -1,4 +1,4 @@
-"""Finds Go and builds the programs of `interop/`."""
+"""Finds Go and builds the programs of `interop/`, and asynqmon."""
 
 import fcntl
 import os
@@ -12,6 +12,8 @@ from pathlib import Path
 from asynq_py import __version__
 
 MINIMUM = (1, 24)
+#: The newest release of asynqmon.
+ASYNQMON = "github.com/hibiken/asynqmon/cmd/asynqmon@v0.7.2"
 
 
 class GoError(RuntimeError):
@@ -103,3 +105,35 @@ def build_programs(sources: Path, *, system: str = "", processor: str = "") -> P
     if built.returncode:
         raise GoError(f"{' '.join(command)}\n{built.stderr}")
     return out
+
+
+def install_asynqmon(folder: Path) -> Path:
+    """Builds asynqmon for this machine, unless it is there. Its sources come from where Go gets
+    modules (GOPROXY).
+
+    Args:
+        folder: Below this it is put, see `binaries_folder`.
+
+    Returns:
+        The program.
+
+    Raises:
+        GoError: There is no Go, or it cannot be built; the text is Go's.
+    """
+    # A folder of its own: what is in those of the other programs goes into their image.
+    out = folder / f"asynqmon-{ASYNQMON.rpartition('@')[2]}-{sys.platform}-{machine()}"
+    program = out / "asynqmon"
+    out.mkdir(parents=True, exist_ok=True)
+    command = [find_go(), "install", "-trimpath", "-ldflags=-s -w", ASYNQMON]
+    env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOBIN": str(out)}
+    with (out / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if program.exists():
+            return program
+        # Outside of any module, else that one's go.mod would have a say.
+        built = subprocess.run(
+            command, cwd=out.anchor, env=env, capture_output=True, text=True, check=False
+        )
+    if built.returncode:
+        raise GoError(f"{' '.join(command)}\n{built.stderr}")
+    return program

@@ -1,4 +1,5 @@
-"""The entrance: Redis servers, Go workers, a Go producer and the oracle, for one session."""
+"""The entrance: Redis servers, Go workers, a Go producer, the oracle and asynqmon, for one
+session."""
 
 import json
 import os
@@ -6,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from asynq_py.testing import go
+from asynq_py.testing.asynqmon import Asynqmon
 from asynq_py.testing.backend import Backend, Mode, Redis, choose_mode, open_backend
 from asynq_py.testing.oracle import Oracle
-from asynq_py.testing.program import Program
-from asynq_py.testing.redis_server import Option
+from asynq_py.testing.program import ProcessProgram, Program
+from asynq_py.testing.redis_server import Option, free_port
 from asynq_py.testing.worker import GoWorker
 
 
@@ -191,6 +194,30 @@ class Stack:
         told = program.log.wait_for_event("ready", timeout=20)
         port = int(told["listen"].rpartition(":")[2])
         return Oracle(program, program.endpoint(port))
+
+    def asynqmon(self, redis: Redis, *, db: int = 0, timeout: float = 20.0) -> Asynqmon:
+        """Starts asynqmon v0.7.2, the web page of Asynq, and returns when it answers.
+
+        It is a process of this machine, also where everything else is in containers: it only
+        needs to reach Redis, as this process does. The first time it is built, for which Go
+        fetches its sources.
+
+        Args:
+            redis: What it shows.
+            db: Which database.
+            timeout: Seconds until it must answer.
+
+        Raises:
+            GoError: It cannot be built.
+        """
+        program = go.install_asynqmon(go.binaries_folder(go.find_sources()))
+        port = free_port()
+        flags = _flags({"port": port, "redis-url": redis.url_for(db)})
+        running = ProcessProgram([str(program), *flags], os.environ)
+        found = Asynqmon(running, f"http://127.0.0.1:{port}")
+        self._open.append(found)
+        found.wait_until_ready(timeout)
+        return found
 
     def close(self) -> None:
         """Ends everything that was started here."""

@@ -51,6 +51,56 @@ def scheduled_key(queue: str) -> str:
     return f"asynq:{{{queue}}}:scheduled"
 
 
+def active_key(queue: str) -> str:
+    """List of the IDs of tasks at work, newest on the left."""
+    return f"asynq:{{{queue}}}:active"
+
+
+def lease_key(queue: str) -> str:
+    """Sorted set of the IDs of tasks at work; score: when the lease ends, Unix seconds."""
+    return f"asynq:{{{queue}}}:lease"
+
+
+def retry_key(queue: str) -> str:
+    """Sorted set of task IDs; score: when to try again, Unix seconds."""
+    return f"asynq:{{{queue}}}:retry"
+
+
+def archived_key(queue: str) -> str:
+    """Sorted set of task IDs; score: when the task was archived, Unix seconds."""
+    return f"asynq:{{{queue}}}:archived"
+
+
+def completed_key(queue: str) -> str:
+    """Sorted set of task IDs; score: when the task is to be forgotten, Unix seconds."""
+    return f"asynq:{{{queue}}}:completed"
+
+
+def paused_key(queue: str) -> str:
+    """String that is there while the queue is paused; since when, Unix seconds."""
+    return f"asynq:{{{queue}}}:paused"
+
+
+def processed_key(queue: str, day: str = "") -> str:
+    """Counter of tasks that were processed, ever or on a day (UTC, "2026-11-25")."""
+    return f"asynq:{{{queue}}}:processed" + (f":{day}" if day else "")
+
+
+def failed_key(queue: str, day: str = "") -> str:
+    """Counter of tasks that failed, ever or on a day (UTC, "2026-11-25")."""
+    return f"asynq:{{{queue}}}:failed" + (f":{day}" if day else "")
+
+
+def group_prefix(queue: str) -> str:
+    """What the keys of a queue's groups begin with; the group's name follows."""
+    return f"asynq:{{{queue}}}:g:"
+
+
+def aggregation_sets_key(queue: str) -> str:
+    """Sorted set of the keys of sets that are being aggregated; score: until when."""
+    return f"asynq:{{{queue}}}:aggregation_sets"
+
+
 def groups_key(queue: str) -> str:
     """Set of the names of groups that have tasks waiting."""
     return f"asynq:{{{queue}}}:groups"

@@ -1,4 +1,5 @@
-"""Who is there, as it stands in Redis: a scheduler's entries and its enqueue events.
+"""Who is there, as it stands in Redis: a scheduler's entries and its enqueue events, a worker
+server and what it is at.
 
 Timestamps are always written, also when empty: readers older than asynq v0.26 fail on a
 missing one.
@@ -13,13 +14,22 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from asynq_py.clock import NANOSECONDS
 from asynq_py.errors import WireError
-from asynq_py.wire.asynq_pb2 import SchedulerEnqueueEvent, SchedulerEntry
+from asynq_py.wire.asynq_pb2 import (
+    SchedulerEnqueueEvent,
+    SchedulerEntry,
+    ServerInfo,
+    WorkerInfo,
+)
 
 __all__ = [
     "SchedulerEnqueueEvent",
     "SchedulerEntry",
+    "ServerInfo",
+    "WorkerInfo",
     "read_scheduler_enqueue_event",
     "read_scheduler_entry",
+    "read_server_info",
+    "read_worker_info",
     "scheduler_enqueue_event",
     "scheduler_entry",
 ]
@@ -91,3 +101,27 @@ def read_scheduler_enqueue_event(data: bytes) -> SchedulerEnqueueEvent:
         return SchedulerEnqueueEvent.FromString(data)
     except DecodeError as error:
         raise WireError(f"no enqueue event: {error}") from error
+
+
+def read_server_info(data: bytes) -> ServerInfo:
+    """Reads a worker server.
+
+    Raises:
+        WireError: The bytes are no ServerInfo.
+    """
+    try:
+        return ServerInfo.FromString(data)
+    except DecodeError as error:
+        raise WireError(f"no server: {error}") from error
+
+
+def read_worker_info(data: bytes) -> WorkerInfo:
+    """Reads what a worker is at.
+
+    Raises:
+        WireError: The bytes are no WorkerInfo.
+    """
+    try:
+        return WorkerInfo.FromString(data)
+    except DecodeError as error:
+        raise WireError(f"no worker: {error}") from error

@@ -7,6 +7,7 @@
     runner          interleaved bursts, checked and measured
     report          tables, data
     scheduler/      a suite: schedulers with many entries
+    inspecting/     a suite: looking at much, and deleting much
     programs        starting the contenders: drivers/, Go, peers in their own environments
     process         a contender's process and its protocol of JSON lines
     page            what is shown of a run, and how

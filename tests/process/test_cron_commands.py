@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -19,44 +18,11 @@ from asynq_py.broker.presence import (
     record_enqueue_events,
     write_scheduler_entries,
 )
-from asynq_py.cli.app import run
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK
 from asynq_py.connection.sync import Connection
 from asynq_py.testing.redis_server import RedisServer
 from asynq_py.wire.presence import SchedulerEntry, scheduler_entry
-
-
-class Ran:
-    """How a command ended."""
-
-    def __init__(self, code: int, captured: Any) -> None:  # noqa: ANN401
-        self.code = code
-        self.out: str = captured.out
-        self.err: str = captured.err
-
-    @property
-    def lines(self) -> list[str]:
-        return self.out.splitlines()
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401
-        return json.loads(self.out)
-
-
-Command = Callable[..., Ran]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs a command in this process, where no variable says where Redis is."""
-    monkeypatch.delenv("ASYNQ_REDIS_URL", raising=False)
-    monkeypatch.delenv("ASYNQ_CONFIG", raising=False)
-
-    def command_(*arguments: str) -> Ran:
-        code = run(arguments)
-        return Ran(code, capsys.readouterr())
-
-    return command_
+from tests.support.commands import Command, Ran, columns
 
 
 @pytest.fixture
@@ -70,11 +36,6 @@ def connection(server: RedisServer) -> Any:  # noqa: ANN401
     connection = Connection(server.url)
     yield connection
     connection.close()
-
-
-def columns(line: str) -> list[str]:
-    """The cells of a table's line; two blanks or more part them."""
-    return [cell.strip() for cell in line.split("  ") if cell.strip()]
 
 
 # -- explain --
@@ -307,7 +268,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], command: Command) -> Non
     ran = command("cron", *arguments)
 
     assert (ran.code, ran.out) == (2, "")
-    assert "Error" in ran.err
+    assert ran.err.startswith("asynq-py: ")
+    assert ran.err.count("\n") == 1
 
 
 # -- ls and history --
@@ -515,7 +477,7 @@ def test_the_environment_and_a_file_say_where_redis_is(
     [
         (None, "it cannot be read: No such file or directory"),
         ("redis = ", "Invalid value (at end of document)"),
-        ("redis = 1", "redis must be a URL in quotes, not int"),
+        ("redis = 1", "redis must be a URL in quotes or a table, not int"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_an_error(

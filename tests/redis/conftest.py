@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import redis
 
-from asynq_py import Scheduler, SchedulerConfig
+from asynq_py import Inspector, Scheduler, SchedulerConfig
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.keyevents import KeyEvents
+from tests.support.worlds import World, close_inspector, open_inspector
 
 
 @pytest.fixture
@@ -35,3 +36,24 @@ def make_scheduler(server: RedisServer) -> Iterator[Callable[..., Scheduler]]:
     yield make
     for scheduler in made:
         scheduler.stop()
+
+
+@pytest.fixture
+def inspect(world: World) -> Iterator[Callable[..., Inspector]]:
+    """Opens inspectors of the test's world: ``inspect(server.url, clock=...)``."""
+    opened: list[Inspector] = []
+
+    def open_one(where: Any, **arguments: Any) -> Inspector:  # noqa: ANN401
+        inspector = open_inspector(world, where, **arguments)
+        opened.append(inspector)
+        return inspector
+
+    yield open_one
+    for inspector in opened:
+        close_inspector(inspector)
+
+
+@pytest.fixture
+def inspector(server: RedisServer, inspect: Callable[..., Inspector]) -> Inspector:
+    """An inspector of the shared server, of either world."""
+    return inspect(server.url)

@@ -1,12 +1,21 @@
-"""One blocking face for Client and AsyncClient, so that a test of behaviour runs on both."""
+"""One blocking face for both worlds (Client and AsyncClient, Inspector and AsyncInspector), so
+that a test of behaviour runs on both."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
-from asynq_py import AsyncClient, Client, EnqueueResult, Task, TaskInfo
+from asynq_py import (
+    AsyncClient,
+    AsyncInspector,
+    Client,
+    EnqueueResult,
+    Inspector,
+    Task,
+    TaskInfo,
+)
 
 World: TypeAlias = Literal["sync", "asyncio"]
 WORLDS: tuple[World, ...] = ("sync", "asyncio")
@@ -67,3 +76,52 @@ def close_producer(producer: Producer) -> None:
     producer.close()
     if isinstance(producer, AsyncProducer):
         producer.end()
+
+
+class AsyncWorld:
+    """An object of the asyncio world with an event loop of its own, driven from outside: what
+    it awaits is waited for, and what it iterates over asynchronously is read to its end."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._runner = asyncio.Runner()
+        try:
+            self._thing = self._runner.run(self._make(make))
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        method = getattr(self._thing, name)
+
+        def called(*args: Any, **options: Any) -> Any:  # noqa: ANN401
+            return self._runner.run(self._await(method(*args, **options)))
+
+        return called
+
+    def end(self) -> None:
+        """Closes the event loop."""
+        self._runner.close()
+
+    @staticmethod
+    async def _make(make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        return make()
+
+    @staticmethod
+    async def _await(thing: Any) -> Any:  # noqa: ANN401
+        if isinstance(thing, AsyncIterator):
+            return [item async for item in thing]
+        return await thing
+
+
+def open_inspector(world: World, redis: Any, **arguments: Any) -> Inspector:  # noqa: ANN401
+    """An inspector of one of the two worlds, with the face of the blocking one."""
+    if world == "sync":
+        return Inspector(redis, **arguments)
+    return cast(Inspector, AsyncWorld(lambda: AsyncInspector(redis, **arguments)))
+
+
+def close_inspector(inspector: Inspector) -> None:
+    """Closes an inspector and its event loop, if it has one."""
+    inspector.close()
+    if isinstance(inspector, AsyncWorld):
+        inspector.end()

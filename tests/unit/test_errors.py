@@ -33,6 +33,8 @@ TREE: list[tuple[type[errors.AsynqError], tuple[type, ...], bool | None]] = [
     (errors.OverlapError, (errors.ConflictError,), False),
     (errors.RunsExhaustedError, (errors.ConflictError,), False),
     (errors.QueueNotEmptyError, (errors.ConflictError,), False),
+    (errors.QueueStateError, (errors.ConflictError,), False),
+    (errors.TaskStateError, (errors.ConflictError,), False),
     (errors.NotFoundError, (errors.AsynqError, LookupError), False),
     (errors.QueueNotFoundError, (errors.NotFoundError,), False),
     (errors.TaskNotFoundError, (errors.NotFoundError,), False),

@@ -1,12 +1,16 @@
-// Command bench enqueues tasks as fast as asynq's Client can, or has asynq's
-// Scheduler do it on time. It takes commands on stdin, one JSON object a line,
-// so that neither its start nor the connecting is measured:
+// Command bench enqueues tasks as fast as asynq's Client can, has asynq's
+// Scheduler do it on time, or has asynq's Inspector look at them. It takes
+// commands on stdin, one JSON object a line, so that neither its start nor the
+// connecting is measured:
 //
 //	{"mode": "sequential", "n": 5000}
 //	{"mode": "goroutines", "goroutines": 50, "n": 20000}
 //	{"mode": "register", "n": 1000, "specs": ["@every 8s"]}
 //	{"mode": "start"}
 //	{"mode": "stop"}
+//	{"mode": "list", "queue": "q", "state": "pending", "page": 1, "size": 1000, "times": 10}
+//	{"mode": "info", "queue": "q", "times": 10}
+//	{"mode": "delete_all", "queue": "q", "state": "scheduled"}
 //
 // It begins with a line {"ready", "versions"} and answers each command with a
 // line {"seconds", "cpu_seconds"} or {"error"}. It ends with its input.
@@ -38,6 +42,11 @@ type command struct {
 	N          int      `json:"n"`
 	Goroutines int      `json:"goroutines"`
 	Specs      []string `json:"specs"`
+	Queue      string   `json:"queue"`
+	State      string   `json:"state"`
+	Page       int      `json:"page"`
+	Size       int      `json:"size"`
+	Times      int      `json:"times"`
 }
 
 type ready struct {
@@ -68,6 +77,8 @@ func main() {
 	if err := client.Ping(); err != nil {
 		log.Fatal(err)
 	}
+	inspector := asynq.NewInspector(target.Asynq())
+	defer inspector.Close()
 	scheduler := &scheduling{target: target}
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	send(out, ready{true, versions()})
@@ -80,7 +91,7 @@ func main() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		result, err := measure(client, scheduler, c)
+		result, err := measure(client, scheduler, inspector, c)
 		if err != nil {
 			send(out, failure{err.Error()})
 		} else {
@@ -95,7 +106,7 @@ func send(out *json.Encoder, line any) {
 	}
 }
 
-func measure(client *asynq.Client, scheduler *scheduling, c command) (cost, error) {
+func measure(client *asynq.Client, scheduler *scheduling, inspector *asynq.Inspector, c command) (cost, error) {
 	start, cpu := time.Now(), cpuSeconds()
 	var err error
 	switch c.Mode {
@@ -109,6 +120,12 @@ func measure(client *asynq.Client, scheduler *scheduling, c command) (cost, erro
 		err = scheduler.start()
 	case "stop":
 		err = scheduler.stop()
+	case "list":
+		err = list(inspector, c)
+	case "info":
+		err = info(inspector, c)
+	case "delete_all":
+		err = deleteAll(inspector, c)
 	default:
 		err = fmt.Errorf("no mode %q", c.Mode)
 	}
@@ -168,8 +185,8 @@ func versions() map[string]string {
 		"github.com/hibiken/asynq":     "asynq",
 		"github.com/redis/go-redis/v9": "go-redis",
 	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, module := range info.Deps {
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range build.Deps {
 			if name := names[module.Path]; name != "" {
 				found[name] = strings.TrimPrefix(module.Version, "v")
 			}

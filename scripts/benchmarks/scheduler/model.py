@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ..model import Program
-from .stage import Stage
 
 #: The values of one measurement by the keys of figures.
 Values: TypeAlias = Mapping[str, float]
@@ -43,14 +42,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Part:
-    """A table: one kind of measurement of so many entries, in `rounds` turns of each contender."""
+    """A table: one kind of measurement of so many entries, in `rounds` turns of each contender.
+
+    `measure` is given the suite's own Stage.
+    """
 
     kind: str
     entries: int
     title: str
     figures: tuple[Figure, ...]
     rounds: int
-    measure: Callable[[Stage], Values]
+    measure: Callable[[Any], Values]
 
     @property
     def key(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..page import Page, Report, Table, described
@@ -19,15 +19,22 @@ LEGEND = (
 )
 
 
-def report(outcome: Outcome) -> Report:
-    """Everything that was measured."""
-    page = Page(tuple(_head(outcome)), tuple(_tables(outcome)), tuple(_foot(outcome)))
-    return Report(page, _data(outcome))
+def report(
+    outcome: Outcome,
+    *,
+    suite: str = "scheduler",
+    title: str = "Schedulers with many entries",
+    legend: Sequence[str] = LEGEND,
+) -> Report:
+    """Everything that was measured; also of a suite that measures in the same way."""
+    foot = tuple(_foot(outcome, legend))
+    page = Page(tuple(_head(outcome, title)), tuple(_tables(outcome)), foot)
+    return Report(page, _data(outcome, suite))
 
 
-def _head(outcome: Outcome) -> Iterator[str]:
+def _head(outcome: Outcome, title: str) -> Iterator[str]:
     rounds = max(one.part.rounds for one in outcome.measured)
-    yield f"Schedulers with many entries: medians of up to {rounds} interleaved rounds"
+    yield f"{title}: medians of up to {rounds} interleaved rounds"
     yield ""
     yield from described(outcome.machine, outcome.versions)
 
@@ -62,9 +69,9 @@ def _cells(one: Measured, figure: Figure, outcome: Outcome) -> Iterator[str]:
     yield f"{ratio:.2f}" if figure.compared and ratio is not None else ""
 
 
-def _foot(outcome: Outcome) -> Iterator[str]:
+def _foot(outcome: Outcome, legend: Sequence[str]) -> Iterator[str]:
     yield ""
-    yield from LEGEND
+    yield from legend
     for one in outcome.measured:
         if not one.rounds:
             yield f"not measured: {one.part.title}: {one.contender.name}: {one.reason}"
@@ -86,9 +93,9 @@ def _reached(aim: Aim, outcome: Outcome) -> float | None:
     return outcome.value(aim.part, aim.contender, aim.figure)
 
 
-def _data(outcome: Outcome) -> dict[str, Any]:
+def _data(outcome: Outcome, suite: str) -> dict[str, Any]:
     return {
-        "suite": "scheduler",
+        "suite": suite,
         "machine": outcome.machine,
         "versions": outcome.versions,
         "results": [_result(one, outcome) for one in outcome.measured],

@@ -1,0 +1,31 @@
+"""Fixtures of the commands' tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from asynq_py.cli.app import run
+from asynq_py.testing.redis_server import RedisServer
+from tests.support.commands import Command, Ran
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command in this process, where no variable says where Redis is."""
+    for name in list(os.environ):
+        if name.startswith(("ASYNQ_REDIS_", "ASYNQ_CONFIG")):
+            monkeypatch.delenv(name)
+
+    def command_(*arguments: str) -> Ran:
+        code = run(arguments)
+        return Ran(code, capsys.readouterr())
+
+    return command_
+
+
+@pytest.fixture
+def asynq(command: Command, server: RedisServer) -> Command:
+    """Runs commands on the shared, emptied server."""
+    return lambda *arguments: command(*arguments, "--redis", server.url)
