@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import queue
 import signal
@@ -54,6 +55,8 @@ def run(
             f" time zone {contents.config.location}, Redis {place_of(where)}"
         )
         sys.stdout.flush()
+        # What is there stays: the garbage collector need not look through it again and again.
+        gc.freeze()
         ended.get()
     typer.echo("Scheduler stopped")
     return 0
