@@ -121,10 +121,13 @@ def read_requests(after: str, block_ms: int | None) -> Op[list[Request]]:
     return [_request(*message) for message in _messages(_only(reply))]
 
 
-def last_request_id() -> Op[str]:
-    """Gives the ID of the newest message, or :data:`FIRST_ID` where there is none."""
-    messages = _messages((yield from call("XREVRANGE", CONTROL, "+", "-", "COUNT", 1)))
-    return messages[0][0] if messages else FIRST_ID
+def server_ms() -> Op[int]:
+    """Redis' clock, Unix milliseconds, which the IDs of messages are made of."""
+    reply = yield from call("TIME")
+    if isinstance(reply, list | tuple) and len(reply) == 2:
+        seconds, microseconds = (int(part) for part in reply)
+        return seconds * 1000 + microseconds // 1000
+    raise WireError(f"Redis answered TIME with {reply!r}")
 
 
 def _message(action: str, entry_id: str, group: str | None) -> Command:

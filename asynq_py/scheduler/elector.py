@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 MARGIN = 0.1
 #: The longest wait between attempts while Redis is away, seconds.
 LONGEST_PAUSE_S = 5.0
+#: How long a follower waits at most before it looks again, seconds.
+LONGEST_WAIT_S = 60.0
 #: Of what difference between Redis' clock and ours the log tells, seconds.
 SKEW_S = 2.0
 
@@ -100,7 +102,12 @@ class Elector:
     def run(self) -> None:
         """Stands, renews and stands again until stopped."""
         while not self._is_stopping:
-            pause_s = self.step()
+            try:
+                pause_s = self.step()
+            except Exception:
+                # A fault of ours must not end all terms to come.
+                self._log.exception("the elector met a fault of asynq_py; it goes on")
+                pause_s = self._renew_every_s
             self.has_asked.set()
             self._wake.wait(pause_s)
             # Then only, since ``stop`` is looked for after it.
@@ -146,7 +153,8 @@ class Elector:
             self._lose("another scheduler has taken it, or Redis lost it")
             return 0.0
         # A little later, by chance: not all followers at the same moment.
-        return max(ballot.left_s, 0.001) + random.uniform(0, 0.05 * self._renew_every_s)
+        left_s = min(max(ballot.left_s, 0.001), LONGEST_WAIT_S)
+        return left_s + random.uniform(0, 0.05 * self._renew_every_s)
 
     def resign(self) -> None:
         """Gives the leadership back, so that another has it at once."""

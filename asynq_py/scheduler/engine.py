@@ -114,6 +114,7 @@ class Engine:
 
     def start(self) -> None:
         """Starts all threads."""
+        self._listener.begin()
         runs: dict[str, Callable[[], None]] = {
             "ticker": self._tick,
             "sender": self._send,

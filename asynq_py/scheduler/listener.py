@@ -17,9 +17,9 @@ from asynq_py.broker.control import (
     RESUME,
     TRIGGER,
     Request,
-    last_request_id,
     read_paused,
     read_requests,
+    server_ms,
 )
 from asynq_py.errors import AsynqError
 from asynq_py.scheduler.book import Book
@@ -63,12 +63,17 @@ class Listener:
         self._log = log
         patience_s = connection.patience_s
         self._wait_ms = round(1000 * min(WAIT_S, patience_s / 2 if patience_s else WAIT_S))
+        self._started_at = time.monotonic()
         self._last_id: str | None = None
         #: Whether no message can have been missed since what is paused was read.
         self._is_informed = False
         self._triggered: deque[tuple[float, Request]] = deque()
         self._stopping = threading.Event()
         self._failures = 0
+
+    def begin(self) -> None:
+        """Has ``run`` hear what is asked from now on."""
+        self._started_at = time.monotonic()
 
     def run(self) -> None:
         """Listens until stopped."""
@@ -102,7 +107,10 @@ class Listener:
 
     def _listen(self) -> None:
         if self._last_id is None:
-            self._last_id = self._connection.run(last_request_id())
+            # From the start on, however late Redis was there; by its clock, as the IDs are.
+            now_ms = self._connection.run(server_ms())
+            since_ms = now_ms - round(1000 * (time.monotonic() - self._started_at))
+            self._last_id = f"{since_ms - 1}-0"
         if not self._is_informed:
             self._read_paused()
             self._is_informed = True
