@@ -68,10 +68,8 @@ def _read(inspector: Inspector, is_cluster: bool) -> Stats:
     for name in inspector.queues():
         try:
             queues.append(inspector.queue_info(name))
-        except QueueNotFoundError:
-            continue  # it was removed meanwhile
-        except ConfigError as error:  # a name that is no UTF-8
-            note(str(error))
+        except (QueueNotFoundError, ConfigError):
+            note(f'queue "{name}" is left out: it is gone, or its name is no UTF-8')
     redis = inspector.cluster_info() if is_cluster else inspector.redis_info()
     return Stats(from_unix_ns(SYSTEM_CLOCK.now_ns()), queues, redis, is_cluster)
 

@@ -10,6 +10,7 @@ import redis
 
 from asynq_py import (
     AsynqError,
+    Client,
     RedisConfig,
     RejectedError,
     Task,
@@ -397,3 +398,27 @@ def _is_loading(raw: redis.Redis) -> bool:
     except redis.RedisError:
         pass
     return False
+
+
+def test_connections_to_a_server_that_became_a_replica_are_not_used_again(
+    start_server: StartServer, connect_raw: ConnectRaw
+) -> None:
+    server = start_server()
+    raw = connect_raw(server)
+    # A batch that is streamed, and one call: both have to notice.
+    for enqueue in (
+        lambda client: client.enqueue_many([Task("t")] * 300)[-1].error,
+        lambda client: fails(client),
+    ):
+        with Client(server.url) as client:
+            client.enqueue_many([Task("t")] * 300)
+            before = {line["id"] for line in raw.client_list()}
+            raw.execute_command("REPLICAOF", "127.0.0.1", "1")
+            error = enqueue(client)
+            raw.execute_command("REPLICAOF", "NO", "ONE")
+            client.enqueue(Task("t"))
+            after = {line["id"] for line in raw.client_list()}
+
+        assert isinstance(error, RejectedError)
+        assert error.code == "READONLY"
+        assert after - before, "the same connection as before"
