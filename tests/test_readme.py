@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from asynq_py import Client, Task
 from asynq_py.testing import RedisServer
 from asynq_py.testing.go import find_go
+from asynq_py.wire.message import TaskMessage
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("interop/*.md")])
@@ -96,6 +98,21 @@ def _lines(process: subprocess.Popen[str], word: str, count: int) -> list[str]:
     assert process.stderr
     wanted = (line for line in process.stderr if f" {word}" in line)
     return list(islice(wanted, count))
+
+
+def test_the_inspector_prints_the_queues_and_runs_what_is_to_be_retried(
+    server: RedisServer,
+) -> None:
+    source = blocks("python")[3].replace("redis://localhost:6379/0", server.url)
+    with Client(server.url) as client:
+        client.enqueue(Task("t", task_id="a"))
+    message = TaskMessage(type="t", id="b", queue="default", error_msg="a Timeout")
+    key = "asynq:{default}:t:b"
+    server.command("HSET", key, "msg", message.SerializeToString(), "state", "retry")
+    server.command("ZADD", "asynq:{default}:retry", 4_000_000_000, "b")
+
+    assert run_program(source) == "default 2\n"
+    assert server.command("LRANGE", "asynq:{default}:pending", 0, -1) == [b"b", b"a"]
 
 
 def test_all_python_programs_compile() -> None:
