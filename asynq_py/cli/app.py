@@ -70,6 +70,7 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
+# Any: click's classes have moved between typer's releases.
 def _tell_usage(error: Any) -> None:  # noqa: ANN401
     """Says what is wrong with the usage, in a line."""
     message: str = error.format_message()

@@ -47,6 +47,10 @@ def _parts(template: str) -> dict[str, str]:
     return {name: text.strip() + "\n" for name, _, text in named}
 
 
+# Commands and their parameters are Any here: typer brings its own click, whose classes have
+# moved between releases.
+
+
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     """Every command that is no group and not hidden."""
     if not hasattr(command, "commands"):

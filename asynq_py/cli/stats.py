@@ -78,7 +78,7 @@ def _repeat(show: Callable[[], object], every: float) -> None:
     while True:
         show()
         sys.stdout.flush()
-        time.sleep(every)
+        time.sleep(every)  # the pace that was asked for; Ctrl-C ends it
 
 
 def _redraw(text: Callable[[], str], every: float) -> None:

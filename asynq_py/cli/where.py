@@ -30,6 +30,7 @@ P = ParamSpec("P")
 Layer = dict[str, Any]
 
 
+# Any, as typer.Option itself is: what it gives stands where a parameter's default does.
 def _option(*names: str, env: str, help: str, metavar: str | None = None) -> Any:  # noqa: ANN401
     return typer.Option(
         *names,
@@ -115,6 +116,7 @@ def connected(command: Callable[Concatenate[RedisConfig, P], int]) -> Callable[.
 
     @wraps(command)
     def with_options(*args: P.args, **kwargs: P.kwargs) -> int:
+        # P knows nothing of the options that were added, so here the types end.
         given = dict(kwargs)
         where = redis_config(given.pop("_context"))  # type: ignore[arg-type]
         for name in _OPTIONS:
