@@ -17,7 +17,7 @@ from asynq_py.broker.enqueue import (
     outcomes,
     store,
 )
-from asynq_py.broker.op import Command, Op, Reply, Stream, checked
+from asynq_py.broker.op import Command, Commands, Op, Reply, Stream, checked
 from asynq_py.broker.scripts import is_unknown_script
 from asynq_py.errors import BrokerError, UnavailableError
 
@@ -50,7 +50,7 @@ def enqueue_all(
                 chunk = batch.take()
         try:
             if chunk is None:
-                yield Stream("EVALSHA", batch.commands(), batch.answered)
+                yield Stream("EVALSHA", batch.batches(), batch.answered)
             else:
                 # Alone: whether the queue can be announced, and the server has the script,
                 # is seen before others follow.
@@ -142,13 +142,14 @@ class _Batch:
         self._under_way.append(chunk)
         return chunk
 
-    def commands(self) -> Iterator[Command]:
+    def batches(self) -> Iterator[Commands]:
         """Takes the next chunks, as long as their queues are known."""
         while (chunk := self.peek()) and is_announced(chunk.queue, self._now_ns, self._announced):
-            yield self.take().command
+            yield [self.take().command]
 
-    def answered(self, reply: Reply) -> None:
+    def answered(self, replies: list[Reply]) -> None:
         """Notes the reply to the chunk that is under way for the longest time."""
+        (reply,) = replies
         chunk = self._under_way[0]
         if is_unknown_script(reply):
             self._refused.append(self._under_way.popleft())

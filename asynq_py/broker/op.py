@@ -21,7 +21,7 @@ Commands: TypeAlias = Sequence[Command]
 #: What Redis answered one command: int, bytes, list, None, or the error it refused with.
 Reply: TypeAlias = object
 
-#: The most commands of a stream that wait for their replies at a time.
+#: The most batches of a stream that wait for their replies at a time.
 WINDOW = 4
 
 
@@ -38,13 +38,13 @@ class Exchange(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Commands that are sent as they are made, while Redis works on those before."""
+    """Batches of commands that are sent as they are made, while Redis works on those before."""
 
     #: What they are called in messages.
     name: str
-    commands: Iterator[Command]
-    #: Called with each reply, in the order of the commands.
-    answered: Callable[[Reply], None]
+    batches: Iterator[Commands]
+    #: Called with the replies to each batch, in their order.
+    answered: Callable[[list[Reply]], None]
 
 
 Request: TypeAlias = Exchange | Stream

@@ -8,12 +8,11 @@ Source: asynq v0.26.0, internal/rdb/inspect.go.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
-from typing import Any, NamedTuple, TypeAlias
+from math import isfinite
+from typing import Any, NamedTuple
 
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
 from asynq_py.broker.scripts import (
-    LIST_TASKS,
     MEMORY_USAGE,
     QUEUE_INFO,
     READ_TASK,
@@ -82,11 +81,6 @@ class RawTask(NamedTuple):
     score: bytes | None
 
 
-#: A task of a list: its ID, its message (or 1: its hash has none, 0: it has no hash), its result,
-#: its score in a sorted set. Lists are long: nothing is made of it before somebody looks.
-ListedTask: TypeAlias = tuple[bytes, bytes | int, bytes | None, bytes | None]
-
-
 class RawInfo(NamedTuple):
     """A queue's numbers; see QueueInfo."""
 
@@ -110,7 +104,7 @@ class RawInfo(NamedTuple):
 def queue_names() -> Op[list[str]]:
     """The names of all queues, sorted."""
     reply = yield from call("SMEMBERS", QUEUES)
-    return sorted(text_of(name) for name in _items(reply))
+    return sorted(text_of(name) for name in items_of(reply))
 
 
 def check_queue(queue: str) -> Op[None]:
@@ -119,10 +113,15 @@ def check_queue(queue: str) -> Op[None]:
     Raises:
         QueueNotFoundError: It does not.
     """
-    _found((yield from call("SISMEMBER", QUEUES, queue)), queue)
+    check_known((yield from call("SISMEMBER", QUEUES, queue)), queue)
 
 
-def _found(reply: Reply, queue: str) -> None:
+def check_known(reply: Reply, queue: str) -> None:
+    """Raises unless SISMEMBER answered that the queue exists.
+
+    Raises:
+        QueueNotFoundError: It does not.
+    """
     if checked(reply) != 1:
         raise QueueNotFoundError(f'there is no queue "{queue}"', queue=queue)
 
@@ -131,7 +130,7 @@ def _in_queue(queue: str, script: Script, keys: Sequence[str], args: Sequence[Ar
     """Runs a script that only reads, in the same round trip as `check_queue`."""
     command = script.cached(keys, args)
     known, reply = yield Exchange([("SISMEMBER", QUEUES, queue), command])
-    _found(known, queue)
+    check_known(known, queue)
     if is_unknown_script(reply):
         (reply,) = yield Exchange([whole(script, command)])
     return checked(reply)
@@ -144,7 +143,7 @@ def queue_info(queue: str, day: str) -> Op[RawInfo]:
     keys += [failed_key(queue), paused_key(queue), groups_key(queue)]
     prefixes = [task_prefix(queue), group_prefix(queue)]
     reply = yield from _in_queue(queue, QUEUE_INFO, keys, prefixes)
-    numbers = [_number(number) for number in _items(reply)]
+    numbers = [_number(number) for number in items_of(reply)]
     if len(numbers) != len(RawInfo._fields):
         raise WireError(f"queue_info.lua answered {reply!r}")
     return RawInfo._make(numbers)
@@ -202,7 +201,7 @@ def history(queue: str, days: Sequence[str]) -> Op[list[tuple[int, int]]]:
 
 def groups(queue: str) -> Op[list[tuple[str, int]]]:
     """The groups of a queue, sorted by name, and how many tasks are in each."""
-    names = sorted(_items((yield from call("SMEMBERS", groups_key(queue)))))
+    names = sorted(items_of((yield from call("SMEMBERS", groups_key(queue)))))
     if not names:
         return []
     prefix = group_prefix(queue).encode()
@@ -210,33 +209,6 @@ def groups(queue: str) -> Op[list[tuple[str, int]]]:
     return [
         (text_of(name), _number(checked(size))) for name, size in zip(names, sizes, strict=True)
     ]
-
-
-def list_tasks(
-    queue: str, state: TaskState, group: str | None, start: int, count: int
-) -> Op[list[ListedTask]]:
-    """A page of the tasks of a state: the next to run, or to go, first.
-
-    Args:
-        queue: Its name.
-        state: Which tasks.
-        group: Which group, for AGGREGATING.
-        start: How many to leave out.
-        count: How many to read.
-    """
-    is_list = state in LISTS
-    # Lists have the oldest on the right.
-    first, last = (-start - count, -start - 1) if is_list else (start, start + count - 1)
-    kind = "list" if is_list else "zset"
-    args: list[Arg] = [kind, first, last, task_prefix(queue)]
-    reply = yield from _in_queue(queue, LIST_TASKS, [source_key(queue, state, group)], args)
-    items = _items(reply)
-    if is_list:
-        found: list[ListedTask] = list(
-            zip(items[::3], items[1::3], items[2::3], repeat(None), strict=False)
-        )
-        return found[::-1]
-    return list(zip(items[::4], items[1::4], items[2::4], items[3::4], strict=True))
 
 
 def read_task(queue: str, task_id: str) -> Op[RawTask | None]:
@@ -251,16 +223,16 @@ def read_task(queue: str, task_id: str) -> Op[RawTask | None]:
     raise WireError(f"read_task.lua answered {reply!r}")
 
 
-def expired_leases(queue: str, now_s: int) -> Op[set[str]]:
+def expired_leases(queue: str, now_s: int) -> Op[set[bytes]]:
     """The IDs of active tasks whose lease is over: their worker is gone."""
     reply = yield from call("ZRANGEBYSCORE", lease_key(queue), "-inf", now_s)
-    return {text_of(task_id) for task_id in _items(reply)}
+    return set(items_of(reply))
 
 
 def list_servers(now_ns: int) -> Op[list[bytes]]:
     """The encoded ServerInfos of the servers that are alive."""
     reply = yield from call("ZRANGEBYSCORE", SERVERS, now_ns // NANOSECONDS, "+inf")
-    keys = _items(reply)
+    keys = items_of(reply)
     if not keys:
         return []
     replies = yield Exchange([("GET", key) for key in keys])
@@ -270,14 +242,19 @@ def list_servers(now_ns: int) -> Op[list[bytes]]:
 def list_workers(now_ns: int) -> Op[list[bytes]]:
     """The encoded WorkerInfos of the tasks at work."""
     reply = yield from call("ZRANGEBYSCORE", WORKERS, now_ns // NANOSECONDS, "+inf")
-    keys = _items(reply)
+    keys = items_of(reply)
     if not keys:
         return []
     replies = yield Exchange([("HVALS", key) for key in keys])
-    return [info for reply in replies for info in _items(checked(reply))]
+    return [info for reply in replies for info in items_of(checked(reply))]
 
 
-def _items(reply: Reply) -> list[Any]:
+def items_of(reply: Reply) -> list[Any]:
+    """A reply that is a list, or a set.
+
+    Raises:
+        WireError: It is something else.
+    """
     if isinstance(reply, (set, frozenset)):
         return list(reply)
     if not isinstance(reply, list):
@@ -290,11 +267,14 @@ def text_of(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def score_s(score: bytes | None) -> int:
+def score_s(score: bytes | float | None) -> int:
     """The Unix seconds of a score; 0 where there is none that means something."""
     try:
-        return int(float(score)) if score else 0
-    except OverflowError:  # infinite
+        return int(score) if score else 0
+    except ValueError:  # with a fraction, or infinite
+        number = float(score or 0)
+        return int(number) if isfinite(number) else 0
+    except OverflowError:
         return 0
 
 

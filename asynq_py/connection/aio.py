@@ -18,6 +18,7 @@ from asynq_py.broker.op import (
     WINDOW,
     Answered,
     Command,
+    Commands,
     Exchange,
     Op,
     Reply,
@@ -28,7 +29,14 @@ from asynq_py.broker.op import (
 )
 from asynq_py.connection.aio_line import AsyncLine
 from asynq_py.connection.config import RedisConfig
-from asynq_py.connection.faults import failure, is_wrong_server, refusal, text_of
+from asynq_py.connection.faults import (
+    failure,
+    in_our_words,
+    is_wrong_server,
+    may_be_repeated,
+    refusal,
+    text_of,
+)
 from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
 from asynq_py.errors import ConfigError
 
@@ -159,13 +167,12 @@ class _Server:
             failed = failed or error
             moved.set()
             if listening and failed is None:
-                (reply,) = self._translated(replies, stream.name)
-                stream.answered(reply)
+                stream.answered(self._translated(replies, stream.name))
 
         try:
-            for command in stream.commands:
+            for commands in stream.batches:
                 await line.writable()
-                line.request(pack([command]), 1, told)
+                line.request(pack(commands), len(commands), told)
                 unanswered += 1
                 while unanswered >= WINDOW and failed is None:
                     moved.clear()
@@ -237,10 +244,23 @@ class _Cluster:
 
     async def send(self, request: Request) -> list[Reply]:
         if isinstance(request, Stream):
-            for command in request.commands:
-                request.answered(await self._ask(command))
+            for commands in request.batches:
+                request.answered(await self._ask_all(commands))
             return []
-        return [await self._ask(command) for command in request.commands]
+        return await self._ask_all(request.commands)
+
+    async def _ask_all(self, commands: Commands) -> list[Reply]:
+        if len(commands) == 1 or not may_be_repeated(commands):
+            return [await self._ask(command) for command in commands]
+        what = Exchange(commands).name
+        pipeline = self._client.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            replies = await pipeline.execute(raise_on_error=False)
+        except (RedisError, RedisClusterException, OSError) as error:
+            raise failure(error, what, sent=True) from error
+        return [in_our_words(reply, what) for reply in replies]
 
     async def _ask(self, command: Command) -> Reply:
         what = str(command[0])

@@ -6,6 +6,7 @@ import re
 
 from redis import exceptions
 
+from asynq_py.broker.op import Commands, Reply
 from asynq_py.errors import BrokerError, RejectedError, UnavailableError
 
 #: Redis is there but cannot serve now; it did nothing.
@@ -34,6 +35,15 @@ def text_of(error: exceptions.RedisError) -> str:
     return text if text.startswith(code) else f"{code} {text}"
 
 
+#: Commands that change nothing: redis-py, which sends some again, may do so.
+_READS = frozenset({"EXISTS", "GET", "HMGET", "HVALS", "LLEN", "SCARD", "ZCARD"})
+
+
+def may_be_repeated(commands: Commands) -> bool:
+    """Whether it does no harm if these are sent twice."""
+    return all(command[0] in _READS for command in commands)
+
+
 def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
     """A connection that could not be made, or broke.
 
@@ -50,6 +60,19 @@ def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
     written = None if sent else False
     unknown = "; whether Redis acted is not known" if sent else "; nothing was sent"
     return UnavailableError(f"{what}: {error}{unknown}", written=written)
+
+
+def in_our_words(reply: Reply, what: str) -> Reply:
+    """A reply of redis-py's pipeline: an error that Redis answered becomes our refusal.
+
+    Raises:
+        BrokerError: The connection broke.
+    """
+    if isinstance(reply, exceptions.ResponseError):
+        return refusal(text_of(reply), what)
+    if isinstance(reply, Exception):
+        raise failure(reply, what, sent=True) from reply
+    return reply
 
 
 def is_wrong_server(reply: object) -> bool:

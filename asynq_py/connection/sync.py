@@ -19,9 +19,16 @@ from redis.exceptions import RedisError, ResponseError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
-from asynq_py.broker.op import WINDOW, Command, Op, Reply, Request, Stream, run
+from asynq_py.broker.op import WINDOW, Command, Commands, Exchange, Op, Reply, Request, Stream, run
 from asynq_py.connection.config import RedisConfig
-from asynq_py.connection.faults import failure, is_wrong_server, refusal, text_of
+from asynq_py.connection.faults import (
+    failure,
+    in_our_words,
+    is_wrong_server,
+    may_be_repeated,
+    refusal,
+    text_of,
+)
 from asynq_py.connection.line import Line
 from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
 from asynq_py.errors import AsynqError, BrokerError, ConfigError
@@ -110,28 +117,24 @@ class _Server:
             self._release(line)
         else:
             self._discard(line)
-        for index, reply in enumerate(replies):
-            if isinstance(reply, ReplyError):
-                replies[index] = self._refusal(reply, request.name)
-        return replies
+        return self._translated(replies, request.name)
 
     def _stream(self, line: Line, stream: Stream) -> None:
-        unanswered = 0
-        # A command that was made counts as sent: none is made before it can go.
-        while (command := next(stream.commands, None)) is not None:
-            line.write(pack([command]))
-            unanswered += 1
-            if unanswered == WINDOW:
-                self._answer(line, stream)
-                unanswered -= 1
-        for _ in range(unanswered):
-            self._answer(line, stream)
+        unanswered: deque[int] = deque()
+        # A batch that was made counts as sent: none is made before it can go.
+        while (commands := next(stream.batches, None)) is not None:
+            line.write(pack(commands))
+            unanswered.append(len(commands))
+            if len(unanswered) == WINDOW:
+                stream.answered(self._translated(line.read(unanswered.popleft()), stream.name))
+        while unanswered:
+            stream.answered(self._translated(line.read(unanswered.popleft()), stream.name))
 
-    def _answer(self, line: Line, stream: Stream) -> None:
-        (reply,) = line.read(1)
-        if isinstance(reply, ReplyError):
-            reply = self._refusal(reply, stream.name)
-        stream.answered(reply)
+    def _translated(self, replies: list[Reply], what: str) -> list[Reply]:
+        for index, reply in enumerate(replies):
+            if isinstance(reply, ReplyError):
+                replies[index] = self._refusal(reply, what)
+        return replies
 
     def _refusal(self, reply: ReplyError, what: str) -> AsynqError:
         fault = refusal(str(reply), what)
@@ -191,10 +194,23 @@ class _Cluster:
 
     def send(self, request: Request) -> list[Reply]:
         if isinstance(request, Stream):
-            for command in request.commands:
-                request.answered(self._ask(command))
+            for commands in request.batches:
+                request.answered(self._ask_all(commands))
             return []
-        return [self._ask(command) for command in request.commands]
+        return self._ask_all(request.commands)
+
+    def _ask_all(self, commands: Commands) -> list[Reply]:
+        if len(commands) == 1 or not may_be_repeated(commands):
+            return [self._ask(command) for command in commands]
+        what = Exchange(commands).name
+        pipeline = self._client.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            replies = pipeline.execute(raise_on_error=False)
+        except (RedisError, redis.RedisClusterException, OSError) as error:
+            raise failure(error, what, sent=True) from error
+        return [in_our_words(reply, what) for reply in replies]
 
     def _ask(self, command: Command) -> Reply:
         what = str(command[0])

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from asynq_py.broker import presence, reading, steering
+from asynq_py.broker import listing, presence, reading, steering
+from asynq_py.broker.listing import Placed
 from asynq_py.broker.op import Op, call
 from asynq_py.clock import NANOSECONDS, from_unix_ns
 from asynq_py.errors import ConfigError, TaskNotFoundError, WireError
@@ -150,19 +151,18 @@ def list_tasks(
 ) -> Op[list[TaskInfo]]:
     """Tasks of a state, ``count`` after the first ``start``."""
     check_text("queue", queue)
-    found = yield from reading.list_tasks(queue, state, group, start, count)
-    gone: set[str] = set()
-    if state is TaskState.ACTIVE and found:
+    gone: set[bytes] = set()
+    if state is TaskState.ACTIVE:
         gone = yield from reading.expired_leases(queue, now_ns // NANOSECONDS)
-    listed = []
-    next_ns = now_ns if state is TaskState.PENDING else 0
+    always_ns = now_ns if state is TaskState.PENDING else 0
     is_due = state in _DUE
-    for task_id, message, result, score in found:
-        if is_due:
-            next_ns = reading.score_s(score) * NANOSECONDS
-        is_orphaned = bool(gone) and reading.text_of(task_id) in gone
-        listed.append(_task_info(queue, task_id, message, state, next_ns, result, is_orphaned))
-    return listed
+
+    def make(place: Placed, message: bytes | int, result: bytes | None) -> TaskInfo:
+        task_id, score = place
+        next_ns = reading.score_s(score) * NANOSECONDS if is_due else always_ns
+        return _task_info(queue, task_id, message, state, next_ns, result, task_id in gone)
+
+    return (yield from listing.list_tasks(queue, state, group, start, count, make))
 
 
 def get_task(queue: str, task_id: str, now_ns: int) -> Op[TaskInfo]:

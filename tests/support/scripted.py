@@ -31,7 +31,7 @@ class Replayed(NamedTuple, Generic[T]):
 
 
 def replay(op: Op[T], replies: Sequence[Scripted]) -> Replayed[T]:
-    """Runs an operation against replies, one item for each round trip and each command
+    """Runs an operation against replies, one item for each round trip and each batch
     of a stream; all must be used."""
     sent: list[list[Command]] = []
     left = list(replies)
@@ -47,9 +47,8 @@ def replay(op: Op[T], replies: Sequence[Scripted]) -> Replayed[T]:
     def send(request: Request) -> list[Reply]:
         if isinstance(request, Exchange):
             return answer(list(request.commands))
-        for command in request.commands:
-            (reply,) = answer([command])
-            request.answered(reply)
+        for commands in request.batches:
+            request.answered(answer(list(commands)))
         return []
 
     result: T | None = None

@@ -136,9 +136,9 @@ def test_tasks_are_prepared_while_redis_works() -> None:
 
     assert isinstance(stream, Stream)
     assert len(prepared) == FIRST_CHUNK_TASKS
-    next(stream.commands)
+    next(stream.batches)
     assert len(prepared) == FIRST_CHUNK_TASKS
-    next(stream.commands)
+    next(stream.batches)
     assert len(prepared) == 3 * FIRST_CHUNK_TASKS
 
 
@@ -149,8 +149,8 @@ def test_what_is_not_answered_when_the_connection_is_lost_is_not_known() -> None
 
     stream = next(op)
     assert isinstance(stream, Stream)
-    sent = [next(stream.commands) for _ in range(3)]
-    stream.answered(stored(sent[:1])[0])
+    sent = [next(stream.batches) for _ in range(3)]
+    stream.answered(stored(list(sent[0])))
     with pytest.raises(StopIteration) as end:
         op.throw(LOST)
 
@@ -216,7 +216,7 @@ def test_the_first_chunk_of_a_queue_that_is_not_announced_goes_alone(announced: 
     while isinstance(request, Exchange):
         request = op.send(stored(list(request.commands)))
 
-    assert len(ids(next(request.commands))) == 2 * FIRST_CHUNK_TASKS
+    assert len(ids(next(request.batches)[0])) == 2 * FIRST_CHUNK_TASKS
     assert announced == {"default": NOW}
 
 
