@@ -23,6 +23,15 @@ AsynqError                                   written
 + SchedulerStoppedError  also RuntimeError   no       a stopped scheduler was asked to start
 + ShutdownTimeoutError                       unknown  stopping took too long; ticks were lost
 + LeaseLostError                             no       the task, or the leadership, is not ours
++ ServerStateError       also RuntimeError   no       a server was asked to start twice
++ HandlerError                               no       how a handler failed, or what it asks for
+  - SkipRetry                                no       raised by a handler: never try it again
+    - PayloadError                           no       the payload is not what the handler takes
+  - RevokeTask                               no       raised by a handler: forget the task
+  - TaskTimeoutError     also TimeoutError   no       it took longer than allowed
+  - TaskCancelledError                       no       somebody cancelled it
+  - HandlerNotFoundError also LookupError    no       no handler is registered for the type
+  - ProcessDiedError                         no       the process that ran it died
 
 ``written`` on an instance is more precise than its class: an UnavailableError
 raised before the first byte was sent says ``False``.
@@ -174,3 +183,45 @@ class ShutdownTimeoutError(AsynqError):
 
 class LeaseLostError(AsynqError):
     """The task, or the leadership, is no longer ours."""
+
+
+class ServerStateError(AsynqError, RuntimeError):
+    """The server runs already, or was shut down."""
+
+
+class HandlerError(AsynqError):
+    """A handler failed, or asks for something."""
+
+
+class SkipRetry(HandlerError):
+    """Raised by a handler: the task is archived, however many retries it has left."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or "skip retry for the task")
+
+
+class PayloadError(SkipRetry):
+    """The payload is not what the handler takes; no retry would help."""
+
+
+class RevokeTask(HandlerError):
+    """Raised by a handler: the task is deleted, neither retried nor archived."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or "revoke task")
+
+
+class TaskTimeoutError(HandlerError, TimeoutError):
+    """context deadline exceeded"""
+
+
+class TaskCancelledError(HandlerError):
+    """context canceled"""
+
+
+class HandlerNotFoundError(HandlerError, LookupError):
+    """No handler is registered for the type of the task."""
+
+
+class ProcessDiedError(HandlerError):
+    """The process in which the handler ran died."""

@@ -85,6 +85,16 @@ class Task:
         other._options = self._options
         return other
 
+    @classmethod
+    def received(cls, type: str, payload: bytes, headers: Mapping[str, str]) -> Task:
+        """A task as it came from Redis; it is taken as it is."""
+        task = cls.__new__(cls)
+        task._type = type
+        task._payload = payload
+        task._headers = headers
+        task._options = _NO_OPTIONS
+        return task
+
     def __repr__(self) -> str:
         shown = self.payload if self.payload is None else self.payload[:40]
         more = "..." if self.payload is not None and len(self.payload) > 40 else ""

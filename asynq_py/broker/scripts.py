@@ -31,24 +31,35 @@ def _load(name: str) -> Script:
 
 
 CAMPAIGN = _load("campaign")
+DELETE_AGGREGATION_SET = _load("delete_aggregation_set")
+DELETE_EXPIRED = _load("delete_expired")
 DELETE_QUEUE = _load("delete_queue")
 DIAGNOSE_GROUP = _load("diagnose_group")
 DIAGNOSE_LOCK = _load("diagnose_lock")
 DIAGNOSE_TASKS = _load("diagnose_tasks")
 ENQUEUE = _load("enqueue")
 EXPIRE_HISTORY = _load("expire_history")
+FINISH = _load("finish")
 FIRST_SEEN = _load("first_seen")
+FORWARD = _load("forward")
+GATHER_GROUP = _load("gather_group")
 MEMORY_USAGE = _load("memory_usage")
 MOVE_TASK = _load("move_task")
 MOVE_TASKS = _load("move_tasks")
 QUEUE_INFO = _load("queue_info")
 READ_TASK = _load("read_task")
+RECLAIM_AGGREGATION_SET = _load("reclaim_aggregation_set")
 RECORD_ENQUEUE_EVENT = _load("record_enqueue_event")
 RESIGN = _load("resign")
 SWEEP_LIST = _load("sweep_list")
+TAKE = _load("take")
 TRIM_ARCHIVE = _load("trim_archive")
 UPDATE_PAYLOAD = _load("update_payload")
+WRITE_RESULT = _load("write_result")
 WRITE_SCHEDULER_ENTRIES = _load("write_scheduler_entries")
+WRITE_SERVER_STATE = _load("write_server_state")
+
+_BY_SHA = {item.sha: item for item in list(globals().values()) if isinstance(item, Script)}
 
 
 def evaluate(script: Script, keys: Sequence[str | bytes], args: Sequence[Arg]) -> Op[Reply]:
@@ -58,6 +69,19 @@ def evaluate(script: Script, keys: Sequence[str | bytes], args: Sequence[Arg]) -
     if is_unknown_script(reply):
         (reply,) = yield Exchange([whole(script, command)])
     return checked(reply)
+
+
+def evaluate_all(commands: Sequence[Command]) -> Op[list[Reply]]:
+    """Runs scripts in one round trip (:meth:`Script.cached` makes the commands); refusals are
+    among the replies."""
+    replies = yield Exchange(commands)
+    lost = [index for index, reply in enumerate(replies) if is_unknown_script(reply)]
+    if lost:
+        unknown = [commands[index] for index in lost]
+        again = yield Exchange([whole(_BY_SHA[str(each[1])], each) for each in unknown])
+        for index, reply in zip(lost, again, strict=True):
+            replies[index] = reply
+    return replies
 
 
 def is_unknown_script(reply: Reply) -> bool:

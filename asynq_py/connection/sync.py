@@ -31,6 +31,7 @@ from asynq_py.connection.faults import (
 )
 from asynq_py.connection.line import Line
 from asynq_py.connection.redis_py import MANY, check_client, pack, resolve, settings
+from asynq_py.connection.subscription import Subscription
 from asynq_py.errors import AsynqError, BrokerError, ConfigError
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ class Transport(Protocol):
     """Sends commands and waits for their replies."""
 
     def send(self, request: Request) -> list[Reply]: ...
+
+    def subscription(self, channel: str) -> Subscription: ...
 
     def close(self) -> None: ...
 
@@ -75,6 +78,10 @@ class Connection:
         if self._closed:
             raise ConfigError("the connection is closed")
         return run(op, self._transport.send)
+
+    def subscription(self, channel: str) -> Subscription:
+        """A way to hear a channel; nothing is sent yet."""
+        return self._transport.subscription(channel)
 
     def close(self) -> None:
         """Closes what was opened here; a client that was given stays open."""
@@ -118,6 +125,9 @@ class _Server:
         else:
             self._discard(line)
         return self._translated(replies, request.name)
+
+    def subscription(self, channel: str) -> Subscription:
+        return Subscription(self._client.pubsub(), channel)
 
     def _stream(self, line: Line, stream: Stream) -> None:
         unanswered: deque[int] = deque()
@@ -198,6 +208,9 @@ class _Cluster:
                 request.answered(self._ask_all(commands))
             return []
         return self._ask_all(request.commands)
+
+    def subscription(self, channel: str) -> Subscription:
+        return Subscription(cast(Any, self._client).pubsub(), channel)
 
     def _ask_all(self, commands: Commands) -> list[Reply]:
         if len(commands) == 1 or not may_be_repeated(commands):

@@ -120,6 +120,16 @@ def unique_key(queue: str, task_type: str, payload: bytes | None) -> str:
     return f"asynq:{{{queue}}}:unique:{task_type}:{digest}"
 
 
+def server_key(server_id: str) -> str:
+    """String that shows a server: its ServerInfo; the ID is ``host:pid:UUID``."""
+    return f"asynq:servers:{{{server_id}}}"
+
+
+def workers_key(server_id: str) -> str:
+    """Hash that shows what a server is at: task ID to WorkerInfo."""
+    return f"asynq:workers:{{{server_id}}}"
+
+
 def scheduler_key(scheduler_id: str) -> str:
     """List of a scheduler's entries, pushed on the left."""
     return f"asynq:schedulers:{{{scheduler_id}}}"

@@ -7,7 +7,7 @@ missing one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -32,6 +32,8 @@ __all__ = [
     "read_worker_info",
     "scheduler_enqueue_event",
     "scheduler_entry",
+    "server_info",
+    "worker_info",
 ]
 
 # Go's zero time, 0001-01-01T00:00:00Z.
@@ -77,6 +79,58 @@ def scheduler_entry(
 def scheduler_enqueue_event(task_id: str, enqueued_ns: int) -> SchedulerEnqueueEvent:
     """A run as Go's tools list it; the time in Unix nanoseconds."""
     return SchedulerEnqueueEvent(task_id=task_id, enqueue_time=timestamp(enqueued_ns))
+
+
+def server_info(
+    host: str,
+    pid: int,
+    server_id: str,
+    concurrency: int,
+    queues: Mapping[str, int],
+    *,
+    strict_priority: bool,
+    status: str,
+    started_ns: int,
+    active: int,
+) -> ServerInfo:
+    """A worker server as Go's tools show it; times in Unix nanoseconds."""
+    return ServerInfo(
+        host=host,
+        pid=pid,
+        server_id=server_id,
+        concurrency=concurrency,
+        queues=queues,
+        strict_priority=strict_priority,
+        status=status,
+        start_time=timestamp(started_ns),
+        active_worker_count=active,
+    )
+
+
+def worker_info(
+    host: str,
+    pid: int,
+    server_id: str,
+    task_id: str,
+    task_type: str,
+    payload: bytes,
+    queue: str,
+    *,
+    started_ns: int,
+    deadline_ns: int,
+) -> WorkerInfo:
+    """A task at work as Go's tools show it; times in Unix nanoseconds."""
+    return WorkerInfo(
+        host=host,
+        pid=pid,
+        server_id=server_id,
+        task_id=task_id,
+        task_type=task_type,
+        task_payload=payload,
+        queue=queue,
+        start_time=timestamp(started_ns),
+        deadline=timestamp(deadline_ns),
+    )
 
 
 def read_scheduler_entry(data: bytes) -> SchedulerEntry:

@@ -1,0 +1,127 @@
+"""From the functions that users register to what a server calls.
+
+A coroutine function runs on the event loop, a plain function in a thread, or in a process of its
+own. The second parameter may ask for the payload, decoded.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar, get_type_hints
+
+from asynq_py.codec import JSON, Codec
+from asynq_py.codec.typed import can_read, read_as
+from asynq_py.errors import ConfigError, PayloadError, WireError
+from asynq_py.server.context import Context
+from asynq_py.task import Task
+
+#: What users give: takes a context, and the task or its payload.
+Handler: TypeAlias = Callable[..., Any]
+#: What a server calls, on the event loop.
+Call: TypeAlias = Callable[[Context, Task], Awaitable[object]]
+
+H = TypeVar("H", bound=Handler)
+
+
+def as_call(handler: Handler, *, process: bool = False, codec: Codec = JSON) -> Call:
+    """What a server calls for a handler.
+
+    Args:
+        handler: ``async def``, or a plain function.
+        process: Whether a plain function runs in another process.
+        codec: What reads the payload, if the second parameter asks for it.
+
+    Raises:
+        ConfigError: It is no handler.
+    """
+    if not callable(handler):
+        raise ConfigError(f"a handler must be callable, not {type(handler).__name__}")
+    is_async = is_async(handler)
+    if process and is_async:
+        raise ConfigError("process=True is for plain functions: a coroutine cannot leave its loop")
+    wanted = _payload_type(handler)
+    if wanted is None and is_async:
+        return handler
+
+    def argument(task: Task) -> object:
+        return task if wanted is None else _read(task, wanted, codec)
+
+    if is_async:
+
+        async def on_loop(context: Context, task: Task) -> None:
+            await handler(context, argument(task))
+
+        return on_loop
+    if process:
+
+        async def in_process(context: Context, task: Task) -> None:
+            await context._hands.in_process(context._job, handler, argument(task))
+
+        return in_process
+
+    async def in_thread(context: Context, task: Task) -> None:
+        await context._hands.in_thread(context._job, handler, context, argument(task))
+
+    return in_thread
+
+
+def is_async(handler: Handler) -> bool:
+    """Whether calling it gives something to await."""
+    function = inspect.unwrap(handler)
+    while hasattr(function, "func"):  # functools.partial
+        function = function.func
+    if inspect.iscoroutinefunction(function):
+        return True
+    return not inspect.isroutine(function) and inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004
+    )
+
+
+def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
+    """What the second parameter asks for; None for the task itself."""
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (ValueError, TypeError):  # not written in Python
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = [each for each in parameters if each.kind in positional]
+    is_open = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
+    needed = [each for each in named if each.default is inspect.Parameter.empty]
+    if (len(named) < 2 and not is_open) or len(needed) > 2:
+        raise ConfigError(
+            f"a handler takes two arguments, the context and the task; {_name(handler)} does not"
+        )
+    if len(named) < 2:
+        return None
+    name = named[1].name
+    annotation = named[1].annotation
+    if isinstance(annotation, str):
+        function = handler if inspect.isroutine(handler) else type(handler).__call__
+        try:
+            annotation = get_type_hints(inspect.unwrap(function)).get(name, annotation)
+        except Exception as error:
+            raise ConfigError(
+                f"the annotation {annotation!r} of {_name(handler)} cannot be read: {error}"
+            ) from error
+    if annotation in (inspect.Parameter.empty, Any, object, Task):
+        return None
+    if isinstance(annotation, type) and issubclass(annotation, Task):
+        return None
+    if not can_read(annotation):
+        raise ConfigError(
+            f'"{name}" of {_name(handler)} must be a Task, or a dataclass or a pydantic model for'
+            f" the decoded payload, not {annotation!r}"
+        )
+    return annotation
+
+
+def _read(task: Task, wanted: Any, codec: Codec) -> object:  # noqa: ANN401
+    try:
+        return read_as(wanted, codec.decode(task.payload or b""))
+    except WireError as error:
+        raise PayloadError(f"payload of {task.type!r}: {error}") from error
+
+
+def _name(handler: Handler) -> str:
+    return getattr(handler, "__qualname__", None) or repr(handler)

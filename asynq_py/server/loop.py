@@ -1,0 +1,70 @@
+"""An event loop on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from asynq_py.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Loop:
+    """Runs from when it is made until it is closed.
+
+    Args:
+        uvloop: Whether it is uvloop's; None for "if it is installed".
+
+    Raises:
+        ConfigError: uvloop was asked for and is not installed.
+    """
+
+    def __init__(self, uvloop: bool | None) -> None:
+        self.loop = _new_loop(uvloop)
+        self._thread = threading.Thread(target=self._run, name="asynq-server", daemon=True)
+        self._thread.start()
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine to its end, from another thread."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Has a function called soon, from any thread; a closed loop calls nothing."""
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(function)
+
+    def close(self) -> None:
+        """Cancels what still runs, and ends the thread."""
+        self.post(self.loop.stop)
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+            left = asyncio.all_tasks(self.loop)
+            for task in left:
+                task.cancel()
+            if left:
+                self.loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        finally:
+            self.loop.close()
+
+
+def _new_loop(uvloop: bool | None) -> asyncio.AbstractEventLoop:
+    if uvloop is not False:
+        try:
+            import uvloop as library
+        except ImportError:
+            if uvloop:
+                raise ConfigError(
+                    "uvloop is not installed: pip install asynq_py[uvloop], or leave uvloop out"
+                ) from None
+        else:
+            return library.new_event_loop()
+    return asyncio.SelectorEventLoop()

@@ -1,0 +1,146 @@
+"""What becomes of a task, from how its handler ended.
+
+Source: asynq v0.26.0, processor.go.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TypeVar
+
+from asynq_py.broker.finish import Finished, Outcome
+from asynq_py.clock import NANOSECONDS
+from asynq_py.errors import ConfigError, RevokeTask, SkipRetry, TaskCancelledError
+from asynq_py.options import duration_ns
+from asynq_py.server.config import ServerConfig
+from asynq_py.server.delays import default_retry_delay
+from asynq_py.task import Task
+from asynq_py.wire.message import TaskMessage, encode
+
+E = TypeVar("E", bound=BaseException)
+
+
+def task_of(message: TaskMessage) -> Task:
+    """The task as handlers and hooks are given it."""
+    return Task.received(message.type, message.payload, dict(message.headers))
+
+
+def success(queue: str, task_id: str, message: TaskMessage, now_ns: int) -> Finished:
+    """A task whose handler returned."""
+    lock = message.unique_key
+    if message.retention <= 0:
+        return Finished(queue, task_id, Outcome.DONE, lock=lock)
+    now_s = now_ns // NANOSECONDS
+    message.completed_at = now_s
+    data = encode(message)
+    return Finished(queue, task_id, Outcome.COMPLETE, data, now_s + message.retention, lock)
+
+
+class Judge:
+    """Says what becomes of tasks whose handlers failed; the user's rules cannot make it fail."""
+
+    def __init__(self, config: ServerConfig, log: logging.Logger) -> None:
+        self._config = config
+        self._log = log
+
+    def failure(
+        self, queue: str, task_id: str, message: TaskMessage, error: BaseException, now_ns: int
+    ) -> Finished:
+        """A task whose handler raised."""
+        if caused_by(error, RevokeTask):
+            return Finished(queue, task_id, Outcome.DONE, lock=message.unique_key)
+        is_final = message.retried >= message.retry or caused_by(error, SkipRetry)
+        if isinstance(error, TaskCancelledError) and self._config.on_cancel == "archive":
+            is_final = True
+        counts = is_final or self._is_failure(error)
+        return self._failed(queue, task_id, message, error, now_ns, is_final, counts)
+
+    def crash(
+        self,
+        queue: str,
+        task_id: str,
+        message: TaskMessage,
+        error: BaseException,
+        now_ns: int,
+        crashes: int,
+        lease_at_most: int,
+    ) -> Finished:
+        """A task whose worker died, for the ``crashes + 1``th time."""
+        if crashes < self._config.free_crashes:
+            finished = self._failed(queue, task_id, message, error, now_ns, False, False)
+            finished = finished._replace(outcome=Outcome.CRASH)
+        else:
+            is_final = message.retried >= message.retry
+            counts = is_final or self._is_failure(error)
+            finished = self._failed(queue, task_id, message, error, now_ns, is_final, counts)
+        return finished._replace(lease_at_most=lease_at_most)
+
+    def _failed(
+        self,
+        queue: str,
+        task_id: str,
+        message: TaskMessage,
+        error: BaseException,
+        now_ns: int,
+        is_final: bool,
+        counts: bool,
+    ) -> Finished:
+        now_s = now_ns // NANOSECONDS
+        changed = TaskMessage()
+        changed.CopyFrom(message)
+        changed.error_msg = text_of(error)
+        changed.last_failed_at = now_s
+        if is_final:
+            lock = message.unique_key if self._config.unlock_archived else ""
+            return Finished(queue, task_id, Outcome.ARCHIVE, encode(changed), now_s, lock)
+        delay_ns = self._delay_ns(message, error)
+        outcome = Outcome.POSTPONE
+        if counts:
+            outcome = Outcome.RETRY
+            changed.retried += 1
+        at_s = (now_ns + delay_ns) // NANOSECONDS
+        return Finished(queue, task_id, outcome, encode(changed), at_s)
+
+    def _is_failure(self, error: BaseException) -> bool:
+        if self._config.is_failure is None:
+            return True
+        try:
+            return bool(self._config.is_failure(error))
+        except Exception:
+            self._log.exception("is_failure raised; the error counts")
+            return True
+
+    def _delay_ns(self, message: TaskMessage, error: BaseException) -> int:
+        task = task_of(message)
+        try:
+            delay = self._config.retry_delay(message.retried, error, task)
+            return duration_ns("retry_delay", delay)
+        except ConfigError as problem:
+            self._log.error("%s; asynq's own is taken", problem)
+        except Exception:
+            self._log.exception("retry_delay raised; asynq's own is taken")
+        return duration_ns("retry_delay", default_retry_delay(message.retried, error, task))
+
+
+def caused_by(error: BaseException | None, kind: type[E]) -> bool:
+    """Whether it is such an error, or was raised ``from`` one."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, kind):
+            return True
+        seen.add(id(error))
+        error = error.__cause__
+    return False
+
+
+def text_of(error: BaseException) -> str:
+    """What is written of an error: its text; with its type where that alone says little."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    name = type(error).__name__
+    if not text or isinstance(error, KeyError):
+        text = f"{name}: {text}" if text else name
+    # Half of a surrogate pair has no UTF-8 form.
+    return text.encode("utf-8", "replace").decode()
