@@ -6,8 +6,6 @@ from binascii import crc_hqx
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from asynq_py.broker import presence, reading, steering
 from asynq_py.broker.op import Op, call
 from asynq_py.clock import NANOSECONDS, from_unix_ns
@@ -286,8 +284,13 @@ def matches(
     *, type: str | None, older_than: datetime | None, error: str | None
 ) -> Callable[[TaskInfo], bool]:
     """Whether a task is wanted; damaged ones only where nothing is asked of them."""
-    if older_than is not None and older_than.utcoffset() is None:
+    if older_than is not None and (
+        not isinstance(older_than, datetime) or older_than.utcoffset() is None
+    ):
         raise ConfigError(f"older_than must be an aware datetime, not {older_than!r}")
+    for name, text in (("type", type), ("error", error)):
+        if text is not None and not isinstance(text, str):
+            raise ConfigError(f"{name} must be a str, not {text!r}")
 
     def match(task: TaskInfo) -> bool:
         if type is not None and not _fits(task.type, type):
@@ -326,7 +329,7 @@ def _task_info(
         return TaskInfo.damaged(queue, reading.text_of(task_id), state, str(error))
 
 
-def _moment(value: Timestamp) -> datetime | None:
+def _moment(value: wire.Timestamp) -> datetime | None:
     ns = wire.timestamp_ns(value)
     return None if ns is None else from_unix_ns(ns)
 

@@ -27,6 +27,7 @@ __all__ = [
     "SchedulerEnqueueEvent",
     "SchedulerEntry",
     "ServerInfo",
+    "Timestamp",
     "WorkerInfo",
     "read",
     "readable",
