@@ -299,14 +299,14 @@ def _take_all(
     while True:
         # Also where there are none: a group that is empty is none afterwards.
         taken, done = yield from _take(queue, source, target, now_s, most=min(CHUNK_TASKS, left))
-        if not taken:
-            return moved
-        if target == ARCHIVE:
+        if taken and target == ARCHIVE:
             yield from trim_archive(queue, now_s)
         moved += done
         left -= taken
-        if progress is not None:
+        if taken and progress is not None:
             progress(moved)
+        if not taken or left <= 0:
+            return moved
 
 
 def _take(

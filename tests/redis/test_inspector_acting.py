@@ -15,13 +15,18 @@ from asynq_py import (
     TaskState,
     TaskStateError,
 )
+from asynq_py.broker.scripts import MOVE_TASKS
+from asynq_py.broker.steering import ARCHIVE, DELETE, move_task
+from asynq_py.testing.redis_server import RedisServer
 from tests.support.database import content, task_hash
 from tests.support.tasks import (
+    NOW_S,
     PREFIX,
     QUEUE,
     TARGETS,
     group_of,
     hashes,
+    interrupted,
     left_of,
     no_message,
     place,
@@ -155,3 +160,34 @@ def test_cancelling_tells_all_workers(inspector: Inspector, database: redis.Redi
         told = heard.get_message(timeout=10)
     assert told is not None
     assert told["data"] == b"some-id"
+
+
+def test_a_task_that_moved_on_meanwhile_is_looked_for_again(
+    server: RedisServer, database: redis.Redis
+) -> None:
+    put(database, "scheduled", "a")
+
+    def move_on() -> None:
+        if database.zrem(place("scheduled"), "a"):
+            put(database, "aggregating", "a")
+
+    interrupted(server.url, move_task(QUEUE, "a", ARCHIVE, NOW_S), MOVE_TASKS, move_on)
+
+    assert left_of(database, "archived") == ["a"]
+    assert database.exists(place("aggregating"), f"{PREFIX}groups") == 0
+
+
+def test_a_task_that_a_worker_takes_meanwhile_is_left_to_it(
+    server: RedisServer, database: redis.Redis
+) -> None:
+    put(database, "pending", "a")
+
+    def take() -> None:
+        database.rpoplpush(place("pending"), place("active"))
+        database.hset(f"{PREFIX}t:a", "state", "active")
+
+    with pytest.raises(TaskStateError, match="it is active"):
+        interrupted(server.url, move_task(QUEUE, "a", DELETE, NOW_S), MOVE_TASKS, take)
+
+    assert left_of(database, "active") == ["a"]
+    assert hashes(database) == {"a"}

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from asynq_py import (
-    ConfigError,
-    Inspector,
-)
+from asynq_py import ConfigError, Inspector
 from asynq_py.broker.steering import CHUNK_TASKS
 from tests.support.database import pending, task_hash, times_called
 from tests.support.tasks import (

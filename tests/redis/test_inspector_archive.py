@@ -7,11 +7,7 @@ import time
 import pytest
 import redis
 
-from asynq_py import (
-    Client,
-    Inspector,
-    Task,
-)
+from asynq_py import Client, Inspector, Task
 from asynq_py.broker.steering import ARCHIVE_SIZE, CHUNK_TASKS
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.tasks import GROUP, PREFIX, QUEUE, hashes, ids, left_of, place, put

@@ -8,11 +8,7 @@ from datetime import timedelta
 import pytest
 import redis
 
-from asynq_py import (
-    Inspector,
-    TaskNotFoundError,
-    TaskState,
-)
+from asynq_py import Inspector, TaskNotFoundError, TaskState
 from tests.support.tasks import (
     GROUP,
     LISTS,

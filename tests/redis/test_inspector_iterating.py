@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 import redis
 
-from asynq_py import (
-    Inspector,
-)
+from asynq_py import AsyncInspector, ConfigError, Inspector
 from asynq_py.inspector.sync import ITER_TASKS
+from asynq_py.testing.redis_server import RedisServer
 from tests.support.tasks import NOW, NOW_S, PREFIX, QUEUE, ids, message, place, put
 
 
@@ -52,3 +52,12 @@ def test_tasks_are_iterated_over_by_type_error_and_age(
     assert found(older_than=NOW) == "c"
     assert found(older_than=NOW + timedelta(seconds=1)) == "ac"
     assert found(older_than=NOW + timedelta(seconds=1), error="refused") == "a"
+
+
+def test_the_asyncio_one_also_refuses_when_it_is_called(server: RedisServer) -> None:
+    async def ask() -> None:
+        async with AsyncInspector(server.url) as inspector:
+            with pytest.raises(ConfigError, match="state must be one of"):
+                inspector.iter_tasks(QUEUE, "dancing")
+
+    asyncio.run(ask())

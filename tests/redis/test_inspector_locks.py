@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from asynq_py import (
-    Client,
-    Inspector,
-    Task,
-)
+from asynq_py import Client, Inspector, Task
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.database import content
 from tests.support.tasks import GROUP, PREFIX, QUEUE, group_of, hashes

@@ -7,18 +7,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from asynq_py import (
-    Client,
-    Inspector,
-    Task,
-    TaskState,
-    TaskStateError,
-    WireError,
-)
-from asynq_py.broker.op import Op, Reply, Request, run
+from asynq_py import Client, Inspector, Task, TaskState, TaskStateError, WireError
 from asynq_py.broker.scripts import UPDATE_PAYLOAD
 from asynq_py.broker.steering import update_payload
-from asynq_py.connection.sync import Connection
 from asynq_py.testing.redis_server import RedisServer
 from asynq_py.wire.message import decode
 from tests.support.database import content, task_hash
@@ -26,6 +17,7 @@ from tests.support.tasks import (
     PREFIX,
     QUEUE,
     garbage,
+    interrupted,
     message,
     no_message,
     put,
@@ -84,27 +76,17 @@ def test_what_somebody_else_changed_meanwhile_stays(
     server: RedisServer, database: redis.Redis, told: str, change: dict[str, str | bytes]
 ) -> None:
     put(database, "scheduled", "a")
-    connection = Connection(server.url)
 
-    def send(request: Request) -> list[Reply]:
-        return connection.run(_ask(request))
+    def change_it() -> None:
+        database.hset(f"{PREFIX}t:a", mapping=change)  # type: ignore[arg-type]
 
-    def between(request: Request) -> list[Reply]:
-        if UPDATE_PAYLOAD.sha in str(request):
-            database.hset(f"{PREFIX}t:a", mapping=change)  # type: ignore[arg-type]
-        return send(request)
-
+    op = update_payload(QUEUE, "a", b"mine")
     with pytest.raises(TaskStateError, match=told):
-        run(update_payload(QUEUE, "a", b"mine"), between)
-    connection.close()
+        interrupted(server.url, op, UPDATE_PAYLOAD, change_it)
 
     found = task_hash(database, QUEUE, "a")
     assert found["msg"] == change.get("msg", message("a"))
     assert found["state"].decode() == change.get("state", "scheduled")
-
-
-def _ask(request: Request) -> Op[list[Reply]]:
-    return (yield request)
 
 
 @pytest.mark.parametrize("damage", [no_message, garbage, wrong_type])

@@ -8,13 +8,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from asynq_py import (
-    Client,
-    Inspector,
-    RejectedError,
-    Scheduler,
-    Task,
-)
+from asynq_py import Client, Inspector, RejectedError, Scheduler, Task
 from tests.conftest import Cluster
 from tests.support.tasks import GROUP, QUEUE
 

@@ -140,3 +140,55 @@ def test_a_queue_full_of_tasks_leaves_nothing_behind(
     assert told == sorted(told)
     assert told[-1] == total
     assert inspector.queues() == []
+
+
+def test_a_group_whose_name_is_no_text_is_deleted_with_its_queue(
+    inspector: Inspector, database: redis.Redis
+) -> None:
+    group = b"\xff\\xff\xc3"
+    put(database, "aggregating", "a", "b")
+    for task_id in ("c", "d"):
+        fields = {"msg": message(task_id), "state": "aggregating", "group": group}
+        database.hset(f"{PREFIX}t:{task_id}", mapping=fields)
+    database.sadd(f"{PREFIX}groups", group, b"empty\xff")
+    held = f"{PREFIX}g:".encode() + group + b":some-uuid"
+    database.zadd(held.removesuffix(b":some-uuid"), {"c": 1})
+    database.zadd(held, {"d": 1})
+    database.zadd(f"{PREFIX}aggregation_sets", {held: NOW_S})
+    told: list[int] = []
+
+    inspector.delete_queue(QUEUE, force=True, progress=told.append)
+
+    assert content(database) == {}
+    assert told[-1] == 4
+
+
+#: Braces say which part of a key decides on its slot of a cluster.
+BRACES = ("}", "{", "a}b", "}a{", "{{}}", "a}:b")
+
+
+@pytest.mark.parametrize("queue", BRACES)
+def test_a_queue_may_have_braces_in_its_name(
+    inspector: Inspector, database: redis.Redis, server: RedisServer, queue: str
+) -> None:
+    with Client(server.url) as client:
+        for task_id in "abc":
+            client.enqueue(Task("t"), queue=queue, task_id=task_id)
+            client.enqueue(Task("g"), queue=queue, task_id=f"g{task_id}", group=GROUP)
+            client.enqueue(
+                Task("s", task_id), queue=queue, task_id=f"s{task_id}", process_in=60, unique=60
+            )
+
+    assert inspector.queues() == [queue]
+    assert [(group.group, group.size) for group in inspector.groups(queue)] == [(GROUP, 3)]
+    inspector.run_task(queue, "sa")
+    inspector.archive_task(queue, "ga")
+    inspector.update_payload(queue, "sb", b"new")
+    assert inspector.archive_all(queue, "scheduled") == 2
+    inspector.delete_task(queue, "sc")
+    assert [task.id for task in inspector.iter_tasks(queue, "pending")] == ["a", "b", "c", "sa"]
+    info = inspector.queue_info(queue)
+    assert (info.size, info.aggregating, info.archived, info.memory_usage > 0) == (8, 2, 2, True)
+    inspector.pause_queue(queue)
+    inspector.delete_queue(queue, force=True)
+    assert content(database) == {}

@@ -8,13 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 import redis
 
-from asynq_py import (
-    AsynqError,
-    ConfigError,
-    Inspector,
-    QueueNotFoundError,
-    TaskState,
-)
+from asynq_py import AsynqError, ConfigError, Inspector, QueueNotFoundError, Task, TaskState
 from asynq_py.clock import NANOSECONDS, FixedClock
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.database import times_called
@@ -43,7 +37,7 @@ NAIVE = datetime(2030, 1, 1)  # noqa: DTZ001 - it is what is refused
 WRONG: list[tuple[str, Callable[[Inspector], object]]] = [
     ("state must be one of", lambda i: i.list_tasks(QUEUE, "dancing")),
     ("state must be one of", lambda i: i.run_all(QUEUE, "")),
-    ("state must be one of", lambda i: list(i.iter_tasks(QUEUE, "Pending"))),
+    ("state must be one of", lambda i: i.iter_tasks(QUEUE, "Pending")),
     ("state must be one of", lambda i: i.delete_all(QUEUE, None)),  # type: ignore[arg-type]
     ("page must be 1 or more", lambda i: i.list_tasks(QUEUE, "pending", page=0)),
     ("page must be 1 or more", lambda i: i.scheduler_history("e", page=-1)),
@@ -51,12 +45,16 @@ WRONG: list[tuple[str, Callable[[Inspector], object]]] = [
     ("size must be 1 or more", lambda i: i.list_tasks(QUEUE, "pending", size=0)),
     ("size must be 1 or more", lambda i: i.list_tasks(QUEUE, "pending", size=1.5)),  # type: ignore[arg-type]
     ("group must be named", lambda i: i.list_tasks(QUEUE, "aggregating")),
-    ("group must be named", lambda i: list(i.iter_tasks(QUEUE, "aggregating"))),
+    ("group must be named", lambda i: i.iter_tasks(QUEUE, "aggregating")),
     ("group must be named", lambda i: i.list_tasks(QUEUE, "pending", group="g")),
     ("group must be named", lambda i: i.delete_all(QUEUE, "aggregating")),
     ("group must", lambda i: i.archive_all(QUEUE, "aggregating", group=" ")),
     ("days must be 1 or more", lambda i: i.history(QUEUE, 0)),
-    ("older_than must be an aware", lambda i: list(i.iter_tasks(QUEUE, "retry", older_than=NAIVE))),
+    ("older_than must be an aware", lambda i: i.iter_tasks(QUEUE, "retry", older_than=NAIVE)),
+    ("older_than must be an aware", lambda i: i.iter_tasks(QUEUE, "retry", older_than=9)),  # type: ignore[arg-type]
+    ("type must be a str", lambda i: i.iter_tasks(QUEUE, "retry", type=Task("t"))),  # type: ignore[arg-type]
+    ("error must be a str", lambda i: i.iter_tasks(QUEUE, "retry", error=b"x")),  # type: ignore[arg-type]
+    ("queue must", lambda i: i.iter_tasks("", "retry")),
     ("payload must be bytes", lambda i: i.update_payload(QUEUE, "a", 3)),  # type: ignore[arg-type]
     ("payload must be bytes", lambda i: i.update_payload(QUEUE, "a", "x")),  # type: ignore[arg-type]
     ("queue must", lambda i: i.queue_info("")),

@@ -4,18 +4,22 @@ them."""
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import pytest
 import redis
 
-from asynq_py import (
-    TaskState,
-)
+from asynq_py import TaskState
+from asynq_py.broker.op import Op, Reply, Request, run
+from asynq_py.broker.scripts import Script
 from asynq_py.broker.steering import CHUNK_TASKS
+from asynq_py.connection.sync import Connection
 from asynq_py.wire.message import decode, encode, encode_new
 from tests.support.database import dump
+
+T = TypeVar("T")
 
 QUEUE = "q"
 GROUP = "g:1"
@@ -117,3 +121,22 @@ def garbage(database: redis.Redis, key: str) -> None:
 def wrong_type(database: redis.Redis, key: str) -> None:
     database.delete(key)
     database.rpush(key, "x")
+
+
+def interrupted(url: str, op: Op[T], script: Script, meanwhile: Callable[[], object]) -> T:
+    """Runs an operation; each time before it runs a script, something else happens."""
+
+    def send(request: Request) -> list[Reply]:
+        if script.sha in str(request):
+            meanwhile()
+        return connection.run(_sent(request))
+
+    connection = Connection(url)
+    try:
+        return run(op, send)
+    finally:
+        connection.close()
+
+
+def _sent(request: Request) -> Op[list[Reply]]:
+    return (yield request)
