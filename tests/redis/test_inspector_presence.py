@@ -112,3 +112,34 @@ def test_a_cluster_is_looked_at_and_steered_as_a_server_is(
     inspector.delete_queue("a", force=True)
     inspector.delete_queue("b", force=True)
     assert cluster.server.command("DBSIZE") == 0
+
+
+@pytest.mark.parametrize("queue", ["a}b", "{", "{{}}"])
+def test_braces_in_the_name_of_a_queue_do_no_harm_in_a_cluster(
+    inspect: Callable[..., Inspector], cluster: Cluster, queue: str
+) -> None:
+    inspector = inspect(cluster.url)
+    with Client(cluster.url) as client:
+        client.enqueue(Task("t"), queue=queue, task_id="a")
+
+    inspector.archive_task(queue, "a")
+    assert inspector.run_all(queue, "archived") == 1
+    assert inspector.queue_info(queue).pending == 1
+    inspector.delete_queue(queue, force=True)
+    assert cluster.server.command("DBSIZE") == 0
+
+
+def test_a_name_that_scatters_a_queue_over_a_cluster_is_refused(
+    inspect: Callable[..., Inspector], cluster: Cluster
+) -> None:
+    inspector = inspect(cluster.url)
+    cluster.server.command("SADD", "asynq:queues", "}")
+    looks: list[Callable[[], object]] = [
+        lambda: inspector.queue_info("}"),
+        lambda: inspector.run_all("}", "retry"),
+        lambda: inspector.delete_queue("}"),
+    ]
+    for look in looks:
+        with pytest.raises(RejectedError, match="no queue's name may begin with }") as caught:
+            look()
+        assert (caught.value.code, caught.value.written) == ("CROSSSLOT", False)
