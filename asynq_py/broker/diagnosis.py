@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from asynq_py.broker.names import prefix_of, text
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
 from asynq_py.broker.scripts import (
     DIAGNOSE_GROUP,
@@ -64,11 +65,6 @@ class Page(NamedTuple):
     #: Where the next step begins; 0 at the end.
     cursor: int
     names: list[Any]
-
-
-def prefix_of(queue: bytes) -> bytes:
-    """What all keys of a queue begin with; see ``queue_prefix``."""
-    return b"asynq:{" + queue + b"}:"
 
 
 def scan(cursor: int, pattern: bytes) -> Op[Page]:
@@ -272,16 +268,6 @@ def is_wrong_type(reply: Reply) -> bool:
 def known(reply: Reply) -> Reply:
     """A reply; the refusal because of a key's type as it is, any other is raised."""
     return reply if is_wrong_type(reply) else checked(reply)
-
-
-def text(name: object) -> str:
-    """A name for people; what is no UTF-8 is kept, and :func:`raw` gives it back."""
-    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
-
-
-def raw(name: str) -> bytes:
-    """The bytes of a name; see :func:`text`."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 def info(section: str) -> Op[dict[str, str]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from asynq_py.broker.diagnosis import info, text
+from asynq_py.broker.diagnosis import info
+from asynq_py.broker.names import text
 from asynq_py.broker.op import Op, Reply, call
 from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.doctor.finding import Finding, finding
