@@ -35,6 +35,17 @@ ABANDONED_S = 30
 #: About how many elements of lists one script may walk along: some milliseconds of Redis.
 _STEPS = 400_000
 
+#: What diagnose_tasks.lua looks into, as its KEYS.
+_OF_TASKS = (
+    b"pending",
+    b"active",
+    b"lease",
+    b"archived",
+    b"groups",
+    b"aggregation_sets",
+    b"py:quarantine",
+)
+
 
 class Suspect(NamedTuple):
     """A task with which something may be wrong."""
@@ -122,8 +133,7 @@ def hashes(queue: bytes, ids: Sequence[bytes]) -> Op[list[Hash | None]]:
 def diagnose(queue: bytes, suspects: Sequence[Suspect], now_s: int) -> Op[list[Diagnosis]]:
     """Looks at tasks in one moment each, and repairs where it is asked for and still due."""
     prefix = prefix_of(queue)
-    names = (b"pending", b"active", b"lease", b"archived", b"groups", b"aggregation_sets")
-    keys: list[str | bytes] = [prefix + name for name in names]
+    keys: list[str | bytes] = [prefix + name for name in _OF_TASKS]
     found: list[Diagnosis] = []
     start = 0
     while start < len(suspects):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from asynq_py.broker.op import Arg, Op, call
+from asynq_py.broker.quarantine import delete_quarantined
 from asynq_py.broker.reading import LISTS, check_queue, groups, read_task, source_key
 from asynq_py.broker.scripts import (
     DELETE_QUEUE,
@@ -44,6 +45,7 @@ from asynq_py.wire.keys import (
     paused_key,
     pending_key,
     processed_key,
+    quarantine_key,
     queue_prefix,
     retry_key,
     scheduled_key,
@@ -228,6 +230,7 @@ def delete_queue(
         ):
             deleted += yield from move_all(queue, state, None, DELETE, now_s, told)
         deleted += yield from _delete_groups(queue, now_s, told)
+        deleted += yield from delete_quarantined(queue, now_s, told)
     keys = [
         pending_key(queue),
         active_key(queue),
@@ -237,6 +240,7 @@ def delete_queue(
         completed_key(queue),
         groups_key(queue),
         aggregation_sets_key(queue),
+        quarantine_key(queue),
         lease_key(queue),
         paused_key(queue),
         processed_key(queue),

@@ -10,6 +10,7 @@ from asynq_py.broker.steering import ARCHIVE_AGE_S
 from asynq_py.doctor.finding import Finding
 from asynq_py.doctor.groups import check_group, is_set
 from asynq_py.doctor.look import Known, Look
+from asynq_py.doctor.messages import check_quarantined
 from asynq_py.doctor.suspects import of_task
 from asynq_py.errors import RejectedError
 
@@ -43,6 +44,7 @@ def walk_set(look: Look, queue: Known, key: bytes) -> Iterator[Finding]:
             yield page
             continue
         queue.has_tasks = queue.has_tasks or bool(page)
+        _note(queue, page, key)
         if is_aggregated:
             queue.held |= dict.fromkeys(page, key)
         for task_id, known in zip(page, look.run(hashes(queue.name, page)), strict=True):
@@ -54,6 +56,8 @@ def walk_set(look: Look, queue: Known, key: bytes) -> Iterator[Finding]:
 
 
 def _holders(look: Look, queue: Known, *, deep: bool) -> Iterator[Finding]:
+    if deep:
+        yield from _quarantine(look, queue)
     for holder, kind in HOLDERS.items():
         if holder == b"pending" and deep:
             yield from _pending(look, queue)
@@ -64,6 +68,28 @@ def _holders(look: Look, queue: Known, *, deep: bool) -> Iterator[Finding]:
     yield from _archive(look, queue)
 
 
+def _quarantine(look: Look, queue: Known) -> Iterator[Finding]:
+    """Notes which tasks are in quarantine, and looks whether they have to be."""
+    for page in look.pages(queue, "zset", queue.prefix + b"py:quarantine"):
+        if isinstance(page, Finding):
+            yield page
+            continue
+        queue.quarantined.update(page)
+        known = look.run(hashes(queue.name, page))
+        tasks = [(task_id, told) for task_id, told in zip(page, known, strict=True) if told]
+        for task_id, told in tasks:
+            if not told.size:
+                queue.suspect(task_id)
+        yield from check_quarantined(look, queue, [task for task in tasks if task[1].size])
+
+
+def _note(queue: Known, page: list[bytes], hint: bytes = b"") -> None:
+    """Suspects those that something holds although they are in quarantine."""
+    if queue.quarantined:
+        for task_id in queue.quarantined.intersection(page):
+            queue.suspect(task_id, hint)
+
+
 def _holder(look: Look, queue: Known, holder: bytes, kind: str) -> Iterator[Finding]:
     key = queue.prefix + holder
     state = b"active" if holder == b"lease" else holder
@@ -72,7 +98,8 @@ def _holder(look: Look, queue: Known, holder: bytes, kind: str) -> Iterator[Find
             yield page
             continue
         if holder in queue.listed:
-            queue.listed[holder].update(page)
+            _list(queue, holder, page)
+        _note(queue, page)
         queue.has_tasks = queue.has_tasks or bool(page)
         for task_id, known in zip(page, look.run(hashes(queue.name, page)), strict=True):
             if known is not None and (not known.size or known.state != state):
@@ -81,6 +108,18 @@ def _holder(look: Look, queue: Known, holder: bytes, kind: str) -> Iterator[Find
                 queue.suspect(task_id)
     if holder == b"lease":
         _unleased(look, queue, key)
+
+
+def _list(queue: Known, holder: bytes, page: list[bytes]) -> None:
+    """Notes what is in a list, and suspects what is there once more.
+
+    Much of that may only have been moved on by what was added meanwhile.
+    """
+    listed = queue.listed[holder]
+    for task_id in page:
+        if task_id in listed:
+            queue.suspect(task_id)
+        listed.add(task_id)
 
 
 def _unleased(look: Look, queue: Known, lease: bytes) -> None:
@@ -104,7 +143,9 @@ def _pending(look: Look, queue: Known) -> Iterator[Finding]:
             yield from look.refused(queue, queue.prefix + b"pending", error)
             return
         look.advance(f'queue "{text(queue.name)}"', len(page))
-        queue.listed[b"pending"].update(task.task_id for task in page)
+        ids = [task.task_id for task in page]
+        _list(queue, b"pending", ids)
+        _note(queue, ids)
         queue.has_tasks = queue.has_tasks or bool(page)
         for task_id, is_whole, state in page:
             if not is_whole and look.is_new("ghost", queue.prefix + b"t:" + task_id):

@@ -17,6 +17,7 @@ from asynq_py.errors import RejectedError
 #: The types of keys that are there once in each queue, or once for each day.
 TYPES = {
     **{name: kind.encode() for name, kind in HOLDERS.items()},
+    b"py:quarantine": b"zset",
     b"groups": b"set",
     b"aggregation_sets": b"zset",
     b"paused": b"string",
@@ -89,7 +90,7 @@ def _tasks(look: Look, queue: Known, ids: list[bytes]) -> Iterator[Finding]:
             yield from look.wrong_type(queue, key, "it is no hash")
         elif not told.size:
             queue.suspect(task_id)
-        else:
+        elif task_id not in queue.quarantined:
             readable.append((task_id, told))
     _look_for(look, queue, readable)
     yield from check_messages(look, queue, readable)

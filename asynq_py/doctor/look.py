@@ -36,6 +36,7 @@ class Known:
         self.held: dict[bytes, bytes] = {}
         #: Task ID to the key of a group or a set that may hold it, or b"".
         self.suspects: dict[bytes, bytes] = {}
+        self.quarantined: set[bytes] = set()
         self.has_keys = False
         self.has_tasks = False
         self.is_paused = False

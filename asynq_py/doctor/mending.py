@@ -21,6 +21,7 @@ from asynq_py.doctor.finding import Finding
 from asynq_py.doctor.groups import group_of
 from asynq_py.doctor.holders import HOLDERS
 from asynq_py.doctor.look import Run
+from asynq_py.doctor.messages import quarantine_useless, restore
 from asynq_py.doctor.presence import HISTORIES, HISTORY_S, remove_stale, shown_entries
 from asynq_py.wire.keys import QUEUES
 
@@ -32,12 +33,14 @@ _OF_TASKS = frozenset(
         "orphan",
         "lost-task",
         "twice",
+        "repeated",
         "no-lease",
         "stale-lease",
         "wrong-state",
     )
 )
 _OF_GROUPS = frozenset(("stranded-group", "empty-group", "stray-set"))
+_USELESS = frozenset(("undecodable", "wrong-message"))
 #: From so many ghosts on the list of pending tasks is swept as a whole.
 _MANY = 20
 
@@ -66,6 +69,8 @@ def mend_all(run: Run, clock: Clock, findings: Sequence[Finding]) -> list[bool]:
             found = run(diagnose(raw(queue), suspects, clock.now_ns() // NANOSECONDS))
             for number, diagnosis in zip(page, found, strict=True):
                 mended[number] = diagnosis.repaired
+    # Last what needs its group to be found in it.
+    others.sort(key=lambda number: findings[number].code in _USELESS)
     for number in others:
         mended[number] = run(_mend(findings[number], clock.now_ns()))
     return mended
@@ -84,12 +89,17 @@ def _suspect(finding: Finding) -> Suspect:
 
 
 def _mend(finding: Finding, now_ns: int) -> Op[bool]:
-    """Mends a finding that is not about a task."""
+    """Mends a finding that diagnose_tasks.lua does not come to by itself."""
     queue, key = raw(finding.queue), raw(finding.key)
     if finding.code in _OF_GROUPS:
         name = key.removeprefix(prefix_of(queue) + b"g:")
         return (yield from diagnose_group(queue, name, group_of(name), finding.code)).repaired
+    task_id = key.removeprefix(prefix_of(queue) + b"t:")
     match finding.code:
+        case "undecodable" | "wrong-message":
+            return (yield from quarantine_useless(queue, task_id, now_ns // NANOSECONDS))
+        case "restorable":
+            return (yield from restore(queue, task_id, now_ns // NANOSECONDS))
         case "stale-lock":
             ((why, _),) = yield from diagnose_locks(queue, [key], repair=True)
             return bool(why)

@@ -31,7 +31,8 @@ def judge(look: Look, queue: Known) -> Iterator[Finding]:
             return
         look.advance("suspects", len(page))
         for diagnosis in found:
-            if diagnosis.code:
+            key = queue.prefix + b"t:" + diagnosis.task_id
+            if diagnosis.code and look.is_new(diagnosis.code, key):
                 yield of_task(queue, diagnosis)
 
 
