@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 from asynq_py.broker.diagnosis import (
     PAGE,
@@ -11,6 +12,7 @@ from asynq_py.broker.diagnosis import (
     diagnose_group,
     diagnose_locks,
     expire_history,
+    is_wrong_type,
     sweep_all_pending,
     trim_overdue,
 )
@@ -23,7 +25,10 @@ from asynq_py.doctor.holders import HOLDERS
 from asynq_py.doctor.look import Run
 from asynq_py.doctor.messages import quarantine_useless, restore
 from asynq_py.doctor.presence import HISTORIES, HISTORY_S, remove_stale, shown_entries
+from asynq_py.errors import RejectedError
 from asynq_py.wire.keys import QUEUES
+
+T = TypeVar("T")
 
 #: What diagnose_tasks.lua repairs.
 _OF_TASKS = frozenset(
@@ -58,7 +63,7 @@ def mend_all(run: Run, clock: Clock, findings: Sequence[Finding]) -> list[bool]:
     for queue, numbers in tasks.items():
         ghosts = [number for number in numbers if _is_pending_ghost(findings[number])]
         if len(ghosts) >= _MANY:
-            gone = run(sweep_all_pending(raw(queue)))
+            gone = _unless_refused(run, sweep_all_pending(raw(queue))) or ()
             for number in ghosts:
                 mended[number] = _suspect(findings[number]).task_id in gone
             swept = set(ghosts)
@@ -66,14 +71,25 @@ def mend_all(run: Run, clock: Clock, findings: Sequence[Finding]) -> list[bool]:
         for start in range(0, len(numbers), PAGE):
             page = numbers[start : start + PAGE]
             suspects = [_suspect(findings[number]) for number in page]
-            found = run(diagnose(raw(queue), suspects, clock.now_ns() // NANOSECONDS))
-            for number, diagnosis in zip(page, found, strict=True):
+            op = diagnose(raw(queue), suspects, clock.now_ns() // NANOSECONDS)
+            found = _unless_refused(run, op) or ()
+            for number, diagnosis in zip(page, found, strict=False):
                 mended[number] = diagnosis.repaired
     # Last what needs its group to be found in it.
     others.sort(key=lambda number: findings[number].code in _USELESS)
     for number in others:
-        mended[number] = run(_mend(findings[number], clock.now_ns()))
+        mended[number] = bool(_unless_refused(run, _mend(findings[number], clock.now_ns())))
     return mended
+
+
+def _unless_refused(run: Run, op: Op[T]) -> T | None:
+    """What an operation gives; None where a key of a wrong type is in its way."""
+    try:
+        return run(op)
+    except RejectedError as error:
+        if not is_wrong_type(error):
+            raise
+        return None
 
 
 def _is_pending_ghost(finding: Finding) -> bool:

@@ -13,7 +13,7 @@ from asynq_py.connection.sync import Connection
 from asynq_py.doctor import Doctor, Severity
 from asynq_py.testing.redis_server import RedisServer
 from asynq_py.wire.message import TaskMessage, encode
-from tests.support.damage import Q, codes, look, put
+from tests.support.damage import SET_ID, Q, codes, look, put
 from tests.support.database import content
 
 BAD = b"\xff\xff"
@@ -97,13 +97,16 @@ def test_other_damage_of_the_same_task_does_not_keep_it_from_quarantine(
     put(database, "no group", "aggregating", "g:g")
     database.hset(Q + "t:no group", "msg", BAD)
 
-    found = look(doctor)
-    assert sorted(each.code for each in found) == [
-        "lost-task", "no-lease", "undecodable", "undecodable", "undecodable", "wrong-state",
-    ]  # fmt: skip
-    assert doctor.fix_all(found) == [True] * 6
+    put(database, "stray", "aggregating", f"g:s:{SET_ID}", group="s")
+    database.hset(Q + "t:stray", "msg", BAD)
 
-    assert codes(doctor) == ["quarantined"] * 3
+    found = sorted(look(doctor), key=lambda each: each.code, reverse=True)
+    assert [each.code for each in found] == [
+        "wrong-state", *["undecodable"] * 4, "stray-set", "no-lease", "lost-task"
+    ]  # fmt: skip
+    assert doctor.fix_all(found) == [True] * 8
+
+    assert codes(doctor) == ["quarantined"] * 4
     assert database.exists(Q + "active", Q + "lease", Q + "archived", Q + "groups") == 0
 
 
@@ -188,3 +191,16 @@ def test_a_task_that_is_put_aside_during_the_look_is_not_lost(
     assert {finding.code for finding in found} <= {"undecodable", "quarantined"}
     assert database.zcard(Q + "py:quarantine") == 1
     assert codes(doctor) == ["quarantined"]
+
+
+def test_what_is_in_quarantine_is_told_once(doctor: Doctor, database: redis.Redis) -> None:
+    bad(database, "x")
+    database.zadd(Q + "py:quarantine", {"x": 5})
+
+    def progress(what: str, number: int) -> None:
+        if what == "keys":  # by now it is suspected, since the list had it
+            database.delete(Q + "pending")
+
+    (found,) = look(doctor, progress=progress)
+
+    assert found.code == "quarantined"

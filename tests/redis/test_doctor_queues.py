@@ -83,6 +83,31 @@ def test_keys_of_a_wrong_type_are_told_and_nothing_breaks(
     assert doctor.fix_all(found) == [False] * len(found)
 
 
+def test_a_key_of_a_wrong_type_keeps_only_its_own_queue_from_being_mended(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    for queue in "pq":
+        put(database, "x", "pending", queue=queue)
+        put(database, "y", "pending", queue=queue)
+        database.delete(f"asynq:{{{queue}}}:t:x")
+        database.hset(f"asynq:{{{queue}}}:t:y", "msg", b"\xff")
+    database.xadd(Q + "retry", {"a": "b"})
+
+    found = look(doctor)
+    mended = {
+        (each.queue, each.code): done
+        for each, done in zip(found, doctor.fix_all(found), strict=True)
+    }
+
+    assert mended == {
+        ("p", "ghost"): True,
+        ("p", "undecodable"): True,
+        ("q", "ghost"): False,
+        ("q", "undecodable"): False,
+        ("q", "wrong-type"): False,
+    }
+
+
 def test_those_who_are_long_gone_are_taken_out(doctor: Doctor, database: redis.Redis) -> None:
     now = int(time.time())
     for key in ("servers", "workers", "schedulers"):

@@ -284,3 +284,56 @@ def test_what_archiving_leaves_halfway_is_mended(doctor: Doctor, database: redis
     mend(doctor, "wrong-state")
 
     assert database.hget(Q + "t:x", "state") == b"archived"
+
+
+@pytest.mark.parametrize("place", ["pending", "active"])
+def test_of_an_id_that_is_several_times_in_a_list_the_next_to_be_taken_stays(
+    place: str, doctor: Doctor, database: redis.Redis
+) -> None:
+    for task_id in "abc":
+        put(database, task_id, place)
+    database.lpush(Q + place, "a", "b", "b")
+    assert database.lrange(Q + place, 0, -1) == [b"b", b"b", b"a", b"c", b"b", b"a"]
+
+    found = mend(doctor, "repeated", 2)
+
+    assert found[0].places == (place,)
+    assert database.lrange(Q + place, 0, -1) == [b"c", b"b", b"a"]
+
+
+def test_copies_are_found_on_different_pages_of_a_list(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    for number in range(1300):
+        put(database, f"x{number}", "pending")
+    database.lpush(Q + "pending", "x3", "x900")
+
+    mend(doctor, "repeated", 2)
+
+    assert database.lrange(Q + "pending", 0, -1)[::-1] == [b"x%d" % n for n in range(1300)]
+
+
+def test_an_id_that_is_there_once_by_now_is_left_alone(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    put(database, "x", "pending")
+    database.lpush(Q + "pending", "x")
+    (found,) = look(doctor)
+    database.rpop(Q + "pending")
+
+    assert (found.code, doctor.fix(found)) == ("repeated", False)
+    assert database.lrange(Q + "pending", 0, -1) == [b"x"]
+
+
+def test_an_id_several_times_in_two_lists_is_mended_step_by_step(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    put(database, "x", "pending")
+    database.lpush(Q + "pending", "x")
+    database.lpush(Q + "active", "x", "x")
+
+    (found,) = look(doctor)
+    assert (found.code, doctor.fix(found)) == ("twice", True)
+    mend(doctor, "repeated")
+
+    assert content(database).keys() == {"asynq:queues", Q + "pending", Q + "t:x"}
