@@ -18,13 +18,12 @@ from asynq_py.doctor.finding import Finding, finding
 from asynq_py.doctor.holders import walk
 from asynq_py.doctor.keys import check_keys
 from asynq_py.doctor.look import Known, Look, Progress, Run
+from asynq_py.doctor.owner import owners
 from asynq_py.doctor.presence import HISTORIES, check_presence, endless, shown_entries
 from asynq_py.doctor.server import check_server
 from asynq_py.doctor.suspects import judge
 from asynq_py.errors import QueueNotFoundError, RejectedError
 from asynq_py.wire.keys import QUEUES
-
-_QUEUE = re.compile(rb"asynq:\{(.*?)\}:", re.DOTALL)
 
 
 class Examination:
@@ -43,6 +42,8 @@ class Examination:
         self._look = Look(run, clock, progress)
         self._scanners = scanners
         self._queues: dict[bytes, Known] = {}
+        #: The names of queues that are listed.
+        self._listed: set[bytes] = set()
         #: The entries that schedulers show; None before they are asked for.
         self._shown: set[str] | None = None
 
@@ -54,19 +55,18 @@ class Examination:
         """
         look = self._look
         yield from look.run(check_server(look.clock))
-        names: list[bytes] = []
-        if queues is None:
+        names = None if queues is None else [raw(queue) for queue in queues]
+        if names is None:
             yield from look.run(check_presence(look.clock.now_ns()))
-            try:
-                names = look.run(_listed())
-            except RejectedError as error:
+        try:
+            self._listed.update(look.run(_listed()))
+        except RejectedError as error:
+            if names is None:
                 yield finding("not-asked", f"which queues there are: {error}", key=QUEUES)
-        else:
-            names = [raw(queue) for queue in queues]
-        for name in names:
+        for name in sorted(self._listed) if names is None else names:
             yield from self._open(name, deep=deep)
         if deep:
-            yield from self._all_keys(None if queues is None else names)
+            yield from self._all_keys(names)
         for queue in self._queues.values():
             yield from judge(look, queue)
             found = self._registry(queue, is_named=queues is not None)
@@ -101,9 +101,13 @@ class Examination:
     def _keys(self, keys: list[bytes], names: list[bytes] | None) -> Iterator[Finding]:
         by_queue: dict[bytes, list[bytes]] = {}
         histories = []
+        known = self._listed.union(names or ())
         for key in keys:
-            if match := _QUEUE.match(key):
-                by_queue.setdefault(match[1], []).append(key)
+            whose = owners(key, known)
+            if len(whose) == 1:
+                by_queue.setdefault(whose[0], []).append(key)
+            elif whose:
+                yield from self._unclear(key, whose, names)
             elif key.startswith(HISTORIES) and names is None:
                 histories.append(key)
         if histories:
@@ -114,6 +118,16 @@ class Examination:
             if name not in self._queues:
                 yield from self._open(name, deep=True)
             yield from check_keys(self._look, self._queues[name], own)
+
+    def _unclear(
+        self, key: bytes, whose: list[bytes], names: list[bytes] | None
+    ) -> Iterator[Finding]:
+        """Tells once of some queues that their keys cannot be told apart."""
+        if names is not None and not set(names).intersection(whose):
+            return
+        if self._look.is_new("unclear-key", b"\0".join(whose)):
+            what = " or ".join(f'"{text(name)}"' for name in whose)
+            yield finding("unclear-key", f"it belongs to queue {what}", key=text(key))
 
     def _histories(self, keys: list[bytes]) -> Iterator[Finding]:
         look = self._look
@@ -150,7 +164,7 @@ class Examination:
 def _listed() -> Op[list[bytes]]:
     """The names of all queues."""
     reply = yield from call("SMEMBERS", QUEUES)
-    return sorted(reply) if isinstance(reply, (list, set, frozenset)) else []
+    return list(reply) if isinstance(reply, (list, set, frozenset)) else []
 
 
 def _glob(name: bytes) -> bytes:

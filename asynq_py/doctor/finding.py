@@ -199,6 +199,11 @@ KINDS: dict[str, Kind] = {
         _ERROR,
         "The key is of another type than Asynq's, so that every command on it fails.",
     ),
+    "unclear-key": Kind(
+        _INFO,
+        'The name of a queue, an ID or the name of a group has "}:" in it, so that keys can be'
+        " read in several ways. Those of these queues that can were not looked at.",
+    ),
     # -- presence --
     "stale-presence": Kind(
         _INFO,

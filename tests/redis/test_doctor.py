@@ -173,3 +173,42 @@ def test_a_cluster_is_scanned_node_by_node(cluster: Cluster) -> None:
         assert look(doctor) == []
     assert content(database) == {"asynq:queues": {b"q"}}
     database.close()
+
+
+def test_keys_of_queues_with_odd_names_are_read_right(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    for queue in ("a", "a}:b", "a}:t:b"):
+        put(database, "x", "pending", queue=queue)
+    put(database, "lost", "pending", "", queue="a}:b")
+    database.srem("asynq:queues", "a}:t:b")
+
+    (found,) = look(doctor, queues=["a}:b"])
+    assert (found.code, found.queue, found.key) == ("lost-task", "a}:b", "asynq:{a}:b}:t:lost")
+    assert codes(doctor, queues=["a}:t:b"]) == ["unclear-key", "unlisted-queue"]
+    database.sadd("asynq:queues", "a}:t:b")
+    assert doctor.fix(found) is True
+
+    assert database.zrange("asynq:{a}:b}:archived", 0, -1) == [b"lost"]
+    assert look(doctor, queues=["a}:b"]) == []
+
+
+@pytest.mark.parametrize("is_listed", [True, False])
+def test_keys_that_cannot_be_told_apart_are_told_of_once_and_left_alone(
+    is_listed: bool, doctor: Doctor, database: redis.Redis
+) -> None:
+    put(database, "x", "pending", queue="a")
+    for number in range(20):
+        put(database, f"{number}", "pending", "", queue="a}:t:b")
+    put(database, "y", "pending", queue="a}:t:b")
+    if not is_listed:
+        database.srem("asynq:queues", "a}:t:b")
+    before = content(database)
+
+    (found,) = look(doctor)
+
+    assert (found.code, found.repair) == ("unclear-key", None)
+    assert found.what == 'it belongs to queue "a" or "a}:t:b"'
+    assert codes(doctor, queues=["a"]) == ["unclear-key"]
+    assert doctor.fix(found) is False
+    assert content(database) == before
