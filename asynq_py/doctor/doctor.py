@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from asynq_py.broker.names import text
 from asynq_py.broker.op import call
 from asynq_py.clock import SYSTEM_CLOCK, Clock
 from asynq_py.doctor.examination import Examination
 from asynq_py.doctor.finding import Finding
-from asynq_py.doctor.look import Progress, Run
+from asynq_py.doctor.look import Node, Progress
 from asynq_py.doctor.mending import mend_all
 
 if TYPE_CHECKING:
@@ -62,8 +64,8 @@ class Doctor:
             BrokerError: Redis failed. What Redis refuses alone is a finding.
         """
         with ExitStack() as opened:
-            scanners = self._scanners(opened) if deep else [self._connection.run]
-            look = Examination(self._connection.run, scanners, self._clock, progress)
+            nodes = self._nodes(opened)
+            look = Examination(self._connection.run, nodes, self._clock, progress)
             yield from look.everything(queues, deep=deep)
 
     def fix(self, finding: Finding) -> bool:
@@ -99,29 +101,27 @@ class Doctor:
     ) -> None:
         self.close()
 
-    def _scanners(self, opened: ExitStack) -> list[Run]:
-        """One for each node whose keys are to be scanned; none if they cannot be reached."""
-        from dataclasses import replace
-
+    def _nodes(self, opened: ExitStack) -> list[Node]:
+        """The servers that hold the keys; none if they cannot be reached one by one."""
         from asynq_py.connection.config import RedisConfig
         from asynq_py.connection.sync import Connection
 
         config = RedisConfig.from_url(self._redis) if isinstance(self._redis, str) else self._redis
         if not isinstance(config, RedisConfig):
             is_cluster = type(config).__name__ == "RedisCluster"
-            return [] if is_cluster else [self._connection.run]
+            return [] if is_cluster else [Node("", self._connection.run)]
         if config.kind != "cluster":
-            return [self._connection.run]
+            return [Node("", self._connection.run)]
         masters: set[tuple[str, int]] = set()
         for entry in _list(self._connection.run(call("CLUSTER", "SLOTS"))):
             host, port, *_ = entry[2]
-            masters.add((host.decode() if isinstance(host, bytes) else str(host), int(str(port))))
-        scanners: list[Run] = []
-        for address in sorted(masters):
-            node = Connection(replace(config, kind="standalone", addresses=(address,)))
-            opened.callback(node.close)
-            scanners.append(node.run)
-        return scanners
+            masters.add((text(host), int(str(port))))
+        nodes: list[Node] = []
+        for host, port in sorted(masters):
+            connection = Connection(replace(config, kind="standalone", addresses=((host, port),)))
+            opened.callback(connection.close)
+            nodes.append(Node(f"{host}:{port}", connection.run))
+        return nodes
 
 
 def _list(reply: object) -> list[list[list[object]]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from asynq_py.broker.diagnosis import scan
 from asynq_py.broker.names import prefix_of, raw, text
@@ -17,7 +18,7 @@ from asynq_py.clock import Clock
 from asynq_py.doctor.finding import Finding, finding
 from asynq_py.doctor.holders import walk
 from asynq_py.doctor.keys import check_keys
-from asynq_py.doctor.look import Known, Look, Progress, Run
+from asynq_py.doctor.look import Known, Look, Node, Progress, Run
 from asynq_py.doctor.owner import owners
 from asynq_py.doctor.presence import HISTORIES, check_presence, endless, shown_entries
 from asynq_py.doctor.server import check_server
@@ -31,16 +32,16 @@ class Examination:
 
     Args:
         run: Drives operations.
-        scanners: The same for each node of a cluster whose keys are to be scanned.
+        nodes: The servers that hold the keys; none if they cannot be reached one by one.
         clock: Tells the time.
         progress: Told how far it is.
     """
 
     def __init__(
-        self, run: Run, scanners: Sequence[Run], clock: Clock, progress: Progress | None
+        self, run: Run, nodes: Sequence[Node], clock: Clock, progress: Progress | None
     ) -> None:
         self._look = Look(run, clock, progress)
-        self._scanners = scanners
+        self._nodes = nodes
         self._queues: dict[bytes, Known] = {}
         #: The names of queues that are listed.
         self._listed: set[bytes] = set()
@@ -54,7 +55,7 @@ class Examination:
             QueueNotFoundError: A queue that was named does not exist.
         """
         look = self._look
-        yield from look.run(check_server(look.clock))
+        yield from self._servers()
         names = None if queues is None else [raw(queue) for queue in queues]
         if names is None:
             yield from look.run(check_presence(look.clock.now_ns()))
@@ -72,6 +73,11 @@ class Examination:
             found = self._registry(queue, is_named=queues is not None)
             yield from look.lenient(queue, "whether it is listed", found)
 
+    def _servers(self) -> Iterator[Finding]:
+        for node in self._nodes or [Node("", self._look.run)]:
+            for found in node.run(check_server(self._look.clock)):
+                yield _on(node, found)
+
     def _open(self, name: bytes, *, deep: bool) -> Iterator[Finding]:
         self._queues[name] = Known(name)
         yield from walk(self._look, self._queues[name], deep=deep)
@@ -82,15 +88,16 @@ class Examination:
         if names is not None:
             only = names[0] if len(names) == 1 else None
             pattern = b"asynq:{*" if only is None else _glob(prefix_of(only)) + b"*"
-        if not self._scanners:
-            yield finding("not-asked", "the keys of a cluster, by a ready client: give its URL")
-        for scanner in self._scanners:
+        if not self._nodes:
+            what = "the keys of a cluster, and all its servers but one, by a ready client"
+            yield finding("not-asked", f"{what}: give its URL")
+        for node in self._nodes:
             cursor = 0
             while True:
                 try:
-                    page = scanner(scan(cursor, pattern))
+                    page = node.run(scan(cursor, pattern))
                 except RejectedError as error:
-                    yield finding("not-asked", f"which keys there are: {error}")
+                    yield _on(node, finding("not-asked", f"which keys there are: {error}"))
                     break
                 self._look.advance("keys", len(page.names))
                 yield from self._keys(page.names, names)
@@ -159,6 +166,11 @@ class Examination:
         elif queue.is_paused:
             what = "it is paused and does not exist"
             yield queue.finding("paused-nothing", what, queue.prefix + b"paused")
+
+
+def _on(node: Node, found: Finding) -> Finding:
+    """A finding that says on which of several servers it is so."""
+    return replace(found, what=f"{node.name}: {found.what}") if node.name else found
 
 
 def _listed() -> Op[list[bytes]]:

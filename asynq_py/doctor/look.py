@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from asynq_py.broker.diagnosis import is_wrong_type, members
 from asynq_py.broker.names import prefix_of, text
@@ -22,6 +22,14 @@ class Run(Protocol):
     """Drives an operation to its end."""
 
     def __call__(self, op: Op[T], /) -> T: ...
+
+
+class Node(NamedTuple):
+    """A server whose settings and keys are looked at."""
+
+    #: Its address in a cluster, else "".
+    name: str
+    run: Run
 
 
 class Known:

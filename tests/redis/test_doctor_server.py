@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 
-from asynq_py.clock import NANOSECONDS, FixedClock
+from asynq_py.broker.op import Exchange, Reply, Request, run
+from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, FixedClock
 from asynq_py.doctor import Doctor
+from asynq_py.doctor.server import check_server
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.damage import Q, put
 
@@ -58,3 +62,54 @@ def test_a_clock_that_is_off_is_told(server: RedisServer) -> None:
         assert told
         assert told[2] == way
         assert abs(float(told[1]) - 2.5) < 1
+
+
+@pytest.mark.parametrize(
+    ("version", "is_old"),
+    [
+        ("2.8.24", True),
+        ("6.0.16", True),
+        ("6.2.0", False),
+        ("7.0.15", False),
+        ("10.0.1", False),
+        ("255.255.255", False),
+        ("", False),
+        ("unstable", False),
+    ],
+)
+def test_a_version_that_is_too_old_is_told(
+    version: str, is_old: bool, database: redis.Redis
+) -> None:
+    """What this server says of itself is read, with another version in it."""
+
+    def send(request: Request) -> list[Reply]:
+        assert isinstance(request, Exchange)
+        replies = [database.execute_command(*command) for command in request.commands]
+        for reply in replies:
+            if isinstance(reply, dict) and "redis_version" in reply:
+                reply["redis_version"] = version
+        return replies
+
+    found = run(check_server(SYSTEM_CLOCK), send)
+
+    told = [each.what for each in found if each.code == "old-redis"]
+    assert told == ([f"Redis is version {version}"] if is_old else [])
+
+
+def test_a_snapshot_that_failed_is_told(start_server: Callable[..., RedisServer]) -> None:
+    server = start_server(appendonly=True)
+    folder = Path(server.command("CONFIG", "GET", "dir")[1].decode())
+    (folder / "dump.rdb" / "in the way").mkdir(parents=True)
+
+    server.command("BGSAVE")
+    end = time.monotonic() + 20
+    while b"rdb_bgsave_in_progress:1" in server.command("INFO", "persistence"):
+        assert time.monotonic() < end
+
+    with Doctor(server.url) as doctor:
+        (found,) = doctor.examine()
+    assert (found.code, found.what) == ("failed-save", "the last snapshot failed")
+    (folder / "dump.rdb" / "in the way").rmdir()
+    (folder / "dump.rdb").rmdir()
+    server.command("SAVE")
+    assert of_server(server.url) == []
