@@ -102,7 +102,7 @@ def _skew(clock: Clock) -> Op[list[Finding]]:
 def _setting(reply: Reply) -> str:
     """The value that CONFIG GET answered."""
     if isinstance(reply, Mapping):  # redis-py has read it, for a cluster
-        return str(next(iter(reply.values()), ""))
+        return text(next(iter(reply.values()), ""))
     return text(reply[1]) if isinstance(reply, list) and len(reply) > 1 else ""
 
 
