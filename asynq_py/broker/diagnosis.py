@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from asynq_py.broker.names import prefix_of, text
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
 from asynq_py.broker.scripts import (
     DIAGNOSE_GROUP,
@@ -32,6 +33,17 @@ PAGE = 500
 ABANDONED_S = 30
 #: About how many elements of lists one script may walk along: some milliseconds of Redis.
 _STEPS = 400_000
+
+#: What diagnose_tasks.lua looks into, as its KEYS.
+_OF_TASKS = (
+    b"pending",
+    b"active",
+    b"lease",
+    b"archived",
+    b"groups",
+    b"aggregation_sets",
+    b"py:quarantine",
+)
 
 
 class Suspect(NamedTuple):
@@ -63,11 +75,6 @@ class Page(NamedTuple):
     #: Where the next step begins; 0 at the end.
     cursor: int
     names: list[Any]
-
-
-def prefix_of(queue: bytes) -> bytes:
-    """What all keys of a queue begin with; see ``queue_prefix``."""
-    return b"asynq:{" + queue + b"}:"
 
 
 def scan(cursor: int, pattern: bytes) -> Op[Page]:
@@ -125,8 +132,7 @@ def hashes(queue: bytes, ids: Sequence[bytes]) -> Op[list[Hash | None]]:
 def diagnose(queue: bytes, suspects: Sequence[Suspect], now_s: int) -> Op[list[Diagnosis]]:
     """Looks at tasks in one moment each, and repairs where it is asked for and still due."""
     prefix = prefix_of(queue)
-    names = (b"pending", b"active", b"lease", b"archived", b"groups", b"aggregation_sets")
-    keys: list[str | bytes] = [prefix + name for name in names]
+    keys: list[str | bytes] = [prefix + name for name in _OF_TASKS]
     found: list[Diagnosis] = []
     start = 0
     while start < len(suspects):
@@ -262,16 +268,6 @@ def is_wrong_type(reply: Reply) -> bool:
 def known(reply: Reply) -> Reply:
     """A reply; the refusal because of a key's type as it is, any other is raised."""
     return reply if is_wrong_type(reply) else checked(reply)
-
-
-def text(name: object) -> str:
-    """A name for people; what is no UTF-8 is kept, and :func:`raw` gives it back."""
-    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
-
-
-def raw(name: str) -> bytes:
-    """The bytes of a name; see :func:`text`."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 def info(section: str) -> Op[dict[str, str]]:

@@ -37,17 +37,17 @@ def as_call(handler: Handler, *, process: bool = False, codec: Codec = JSON) -> 
     """
     if not callable(handler):
         raise ConfigError(f"a handler must be callable, not {type(handler).__name__}")
-    is_async = is_async(handler)
-    if process and is_async:
+    awaited = is_async(handler)
+    if process and awaited:
         raise ConfigError("process=True is for plain functions: a coroutine cannot leave its loop")
     wanted = _payload_type(handler)
-    if wanted is None and is_async:
+    if wanted is None and awaited:
         return handler
 
     def argument(task: Task) -> object:
         return task if wanted is None else _read(task, wanted, codec)
 
-    if is_async:
+    if awaited:
 
         async def on_loop(context: Context, task: Task) -> None:
             await handler(context, argument(task))

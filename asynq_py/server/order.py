@@ -24,7 +24,7 @@ class Order:
         self._strict = strict
 
     def share(self, queues: Sequence[str], slots: int) -> Mapping[str, int]:
-        """How many of each of these queues, in the order of ``queues``; those of none are left out."""
+        """How many of each of these queues; those that give none are left out."""
         if len(queues) == 1 or self._strict:
             return {queues[0]: slots}
         weights = [self.weights[name] for name in queues]

@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from asynq_py.broker.finish import Finished, Outcome, write_result
-from asynq_py.broker.take import LEASE_S, Taken, Turn, take_turn
 from asynq_py.broker.quarantine import quarantine
 from asynq_py.broker.steering import trim_archive
+from asynq_py.broker.take import LEASE_S, Taken, Turn, take_turn
 from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.connection.aio import AsyncConnection
 from asynq_py.errors import (
@@ -309,7 +309,9 @@ class Processor:
     async def _quarantine(self, taken: Taken) -> None:
         """Puts a task aside that nobody can read, lest it keep Go's recoverer from all others."""
         queue, task_id, data = taken
-        self._quiet.error(f"a task of queue {queue!r} cannot be read; it is in quarantine: {task_id!r}")
+        self._quiet.error(
+            f"a task of queue {queue!r} cannot be read; it is in quarantine: {task_id!r}"
+        )
         now_s = self._clock.now_ns() // NANOSECONDS
         try:
             await self._connection.run(quarantine(queue, task_id, data, now_s, is_ours=True))

@@ -198,9 +198,7 @@ class _Parts:
 
         async def make() -> tuple[AsyncConnection, Processor]:
             aio = AsyncConnection(argument)
-            return aio, Processor(
-                aio, resolve, config, clock, log
-            )
+            return aio, Processor(aio, resolve, config, clock, log)
 
         self._aio, self.processor = self._loop.call(make())
         self._heart = Heart(
@@ -230,7 +228,12 @@ class _Parts:
                 config.seconds("delayed_task_check_interval"),
                 log,
             ),
-            Chore("janitor", Janitor(connection, config, clock), config.seconds("janitor_interval"), log),
+            Chore(
+                "janitor",
+                Janitor(connection, config, clock),
+                config.seconds("janitor_interval"),
+                log,
+            ),
         ]
         if config.health_check is not None:
             check = HealthCheck(connection, config.health_check)
