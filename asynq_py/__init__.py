@@ -12,6 +12,7 @@ How the package is layered; an import goes up this list or stays in its own part
     scheduler                       Scheduler: producing them on time
     inspector                       Inspector, AsyncInspector: looking and steering
     doctor                          what is damaged in a Redis, and how it is mended
+    server                          Server: taking tasks and having them handled
     testing, cli                    real Redis and Go for tests; the command asynq-py
 
 To see the whole idea, read wire/keys.py, wire/message.py, broker/lua/enqueue.lua,
@@ -28,21 +29,30 @@ from asynq_py.errors import (
     ConfigError,
     ConflictError,
     DuplicateTaskError,
+    HandlerError,
+    HandlerNotFoundError,
     LeaseLostError,
     NotFoundError,
     OverlapError,
+    PayloadError,
+    ProcessDiedError,
     QueueNotEmptyError,
     QueueNotFoundError,
     QueueStateError,
     RejectedError,
+    RevokeTask,
     RunsExhaustedError,
     SchedulerRunningError,
     SchedulerStoppedError,
     ScheduleSyntaxError,
+    ServerStateError,
     ShutdownTimeoutError,
+    SkipRetry,
+    TaskCancelledError,
     TaskIDConflictError,
     TaskNotFoundError,
     TaskStateError,
+    TaskTimeoutError,
     TickTakenError,
     UnavailableError,
     WireError,
@@ -70,6 +80,16 @@ from asynq_py.scheduler.periodic import PeriodicTask
 from asynq_py.scheduler.policy import Misfire, Overlap
 from asynq_py.scheduler.provider import FileProvider
 from asynq_py.scheduler.scheduler import Scheduler
+from asynq_py.server.config import ServerConfig
+from asynq_py.server.context import Context
+from asynq_py.server.delays import (
+    default_retry_delay,
+    delay_by_error,
+    exponential_delay,
+    fixed_delay,
+)
+from asynq_py.server.mux import ServeMux
+from asynq_py.server.server import Server
 from asynq_py.task import Task
 from asynq_py.wire.message import TaskState
 
@@ -89,6 +109,7 @@ __all__ = [
     "Codec",
     "ConfigError",
     "ConflictError",
+    "Context",
     "DailyStats",
     "DuplicateTaskError",
     "EnqueueEvent",
@@ -97,6 +118,8 @@ __all__ = [
     "Entry",
     "FileProvider",
     "GroupInfo",
+    "HandlerError",
+    "HandlerNotFoundError",
     "Inspector",
     "LeaderElection",
     "Leadership",
@@ -105,8 +128,10 @@ __all__ = [
     "NotFoundError",
     "Overlap",
     "OverlapError",
+    "PayloadError",
     "PeriodicTask",
     "PeriodicTaskManager",
+    "ProcessDiedError",
     "QueueInfo",
     "QueueNotEmptyError",
     "QueueNotFoundError",
@@ -114,6 +139,7 @@ __all__ = [
     "QueueStateError",
     "RedisConfig",
     "RejectedError",
+    "RevokeTask",
     "Run",
     "RunOutcome",
     "RunsExhaustedError",
@@ -124,17 +150,28 @@ __all__ = [
     "SchedulerEntryInfo",
     "SchedulerRunningError",
     "SchedulerStoppedError",
+    "ServeMux",
+    "Server",
+    "ServerConfig",
     "ServerInfo",
+    "ServerStateError",
     "ShutdownTimeoutError",
+    "SkipRetry",
     "Task",
+    "TaskCancelledError",
     "TaskIDConflictError",
     "TaskInfo",
     "TaskNotFoundError",
     "TaskState",
     "TaskStateError",
+    "TaskTimeoutError",
     "TickTakenError",
     "UnavailableError",
     "WireError",
     "WorkerInfo",
+    "default_retry_delay",
+    "delay_by_error",
+    "exponential_delay",
+    "fixed_delay",
     "parse_schedule",
 ]

@@ -44,15 +44,14 @@ def asyncio_argument(argument: RedisArgument) -> AsyncRedisArgument:
     """
     if not isinstance(argument, redis.Redis | redis.RedisCluster):
         return argument
-    kind = None
-    if isinstance(argument, redis.Redis):
-        kind = _KINDS.get(argument.connection_pool.connection_class)
-    if kind is None:
+    pool = argument.connection_pool if isinstance(argument, redis.Redis) else None
+    kind = _KINDS.get(pool.connection_class) if pool is not None else None
+    if pool is None or kind is None:
         raise ConfigError(
             f"a server needs a URL or a RedisConfig in place of this {type(argument).__name__}:"
             " it makes connections of several kinds"
         )
-    given = argument.connection_pool.connection_kwargs
+    given = pool.connection_kwargs
     settings: dict[str, Any] = {name: given[name] for name in _SETTINGS if name in given}
-    pool = redis.asyncio.ConnectionPool(connection_class=kind, **settings)
-    return redis.asyncio.Redis(connection_pool=pool)
+    twin = redis.asyncio.ConnectionPool(connection_class=kind, **settings)
+    return redis.asyncio.Redis.from_pool(twin)

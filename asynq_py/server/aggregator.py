@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING
 
@@ -117,13 +117,9 @@ class Aggregator:
 
     def _call(self, group: str, tasks: Sequence[Task]) -> Task:
         assert self._aggregate is not None
-        answer = self._aggregate(group, tasks)
+        answer: object = self._aggregate(group, tasks)
         if inspect.isawaitable(answer):
-
-            async def waited() -> Task:
-                return await answer
-
-            future = asyncio.run_coroutine_threadsafe(waited(), self._loop)
+            future = asyncio.run_coroutine_threadsafe(_awaited(answer), self._loop)
             answer = future.result(AGGREGATION_S)
         if not isinstance(answer, Task):
             raise ConfigError(f"group_aggregator must return a Task, not {type(answer).__name__}")
@@ -134,3 +130,7 @@ class Aggregator:
         options = merge(task.options, {"queue": queue})
         draft = prepare(task, options, now_ns=now_ns, max_payload_size=None)
         self._connection.run(enqueue(draft, now_ns=now_ns, announced=self._announced))
+
+
+async def _awaited(answer: Awaitable[object]) -> object:
+    return await answer

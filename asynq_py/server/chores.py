@@ -211,11 +211,12 @@ class Recoverer:
         if not ids:
             return
         now_s = self._clock.now_ns() // NANOSECONDS
+        name = queue.encode()
         suspects = [Suspect(task_id) for task_id in ids]
-        for found in self._connection.run(diagnose(queue, suspects, now_s)):
+        for found in self._connection.run(diagnose(name, suspects, now_s)):
             if found.code in _MENDED:
                 again = [Suspect(found.task_id, repair=found.code)]
-                self._connection.run(diagnose(queue, again, now_s))
+                self._connection.run(diagnose(name, again, now_s))
                 self._quiet.warning(f"mended {found.task_id!r} of queue {queue!r}: {found.code}")
 
 

@@ -66,5 +66,6 @@ def _new_loop(uvloop: bool | None) -> asyncio.AbstractEventLoop:
                     "uvloop is not installed: pip install asynq_py[uvloop], or leave uvloop out"
                 ) from None
         else:
-            return library.new_event_loop()
+            loop: asyncio.AbstractEventLoop = library.new_event_loop()
+            return loop
     return asyncio.SelectorEventLoop()

@@ -6,41 +6,20 @@ import logging
 import queue
 import signal
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from asynq_py.broker.op import call
 from asynq_py.clock import SYSTEM_CLOCK, Clock
-from asynq_py.errors import BrokerError, ServerStateError
-from asynq_py.server.aggregator import EVERY_S as AGGREGATOR_EVERY_S
-from asynq_py.server.aggregator import Aggregator
-from asynq_py.server.chores import (
-    RECOVER_EVERY_S,
-    Chore,
-    Forwarder,
-    HealthCheck,
-    Janitor,
-    Recoverer,
-)
+from asynq_py.errors import ServerStateError
 from asynq_py.server.config import ServerConfig
 from asynq_py.server.handlers import Call, Handler, as_call
-from asynq_py.server.heart import EVERY_S as HEART_EVERY_S
-from asynq_py.server.heart import Heart
-from asynq_py.server.identity import new_identity
-from asynq_py.server.job import Job
-from asynq_py.server.loop import Loop
 from asynq_py.server.mux import ServeMux
-from asynq_py.server.processor import Processor
-from asynq_py.server.subscriber import Subscriber
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection, RedisArgument
-
-T = TypeVar("T")
-
-#: How long the parts of a server may take to stop, seconds.
-PART_S = 2.0
+    from asynq_py.server.parts import Parts
 
 
 class Server:
@@ -74,7 +53,7 @@ class Server:
         self._connection: Connection = Connection(redis)
         self._lock = threading.Lock()
         self._status = "new"
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._over = threading.Event()
         # A queue, since putting into one is all that a signal handler may safely do.
         self._asked: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -115,7 +94,17 @@ class Server:
             else:
                 only: tuple[str, Call] = ("", as_call(handler))
                 resolve = lambda task_type: only  # noqa: E731
-            self._parts = _Parts(self, resolve)
+            from asynq_py.server.parts import Parts
+
+            self._parts = Parts(
+                self._redis,
+                self._connection,
+                resolve,
+                self._config,
+                self._clock,
+                self._log,
+                lambda: self._status,
+            )
             self._status = "active"
             self._parts.start()
         self._log.info(
@@ -178,101 +167,3 @@ class Server:
         finally:
             for number, function in before.items():
                 signal.signal(number, function)
-
-
-class _Parts:
-    """What works while a server runs."""
-
-    def __init__(self, server: Server, resolve: Any) -> None:  # noqa: ANN401
-        from asynq_py.connection.aio import AsyncConnection
-        from asynq_py.connection.sync import Connection
-        from asynq_py.connection.twin import asyncio_argument
-
-        config, clock, log = server._config, server._clock, server._log
-        self._config = config
-        self._log = log
-        connection = server._connection
-        argument = asyncio_argument(server._redis)
-        self._loop = Loop(config.uvloop)
-        self._beating = Connection(server._redis)
-
-        async def make() -> tuple[AsyncConnection, Processor]:
-            aio = AsyncConnection(argument)
-            return aio, Processor(aio, resolve, config, clock, log)
-
-        self._aio, self.processor = self._loop.call(make())
-        self._heart = Heart(
-            self._beating,
-            new_identity(),
-            config,
-            clock,
-            self._jobs,
-            lambda job: self._loop.post(lambda: self.processor.lose(job)),
-            lambda: server.status,
-        )
-        self._heartbeat = Chore("heartbeat", self._heart, HEART_EVERY_S, log, at_once=True)
-        self._subscriber = Subscriber(
-            connection, lambda each: self._loop.post(lambda: self.processor.cancel(each)), log
-        )
-        self._chores = [
-            Chore(
-                "recoverer",
-                Recoverer(connection, config, clock, log),
-                RECOVER_EVERY_S,
-                log,
-                at_once=True,
-            ),
-            Chore(
-                "forwarder",
-                Forwarder(connection, config, clock),
-                config.seconds("delayed_task_check_interval"),
-                log,
-            ),
-            Chore(
-                "janitor",
-                Janitor(connection, config, clock),
-                config.seconds("janitor_interval"),
-                log,
-            ),
-        ]
-        if config.health_check is not None:
-            check = HealthCheck(connection, config.health_check)
-            every_s = config.seconds("health_check_interval")
-            self._chores.append(Chore("health check", check, every_s, log))
-        self._aggregator: Aggregator | None = None
-        if config.group_aggregator is not None:
-            self._aggregator = Aggregator(connection, config, clock, log, self._loop.loop)
-            every_s = min(AGGREGATOR_EVERY_S, config.seconds("group_grace_period"))
-            self._chores.append(Chore("aggregator", self._aggregator, every_s, log))
-
-    def _jobs(self) -> Collection[Job]:
-        # One step of the interpreter: the loop's thread cannot change it halfway.
-        return self.processor.jobs.copy()
-
-    def start(self) -> None:
-        self._heartbeat.start()
-        self._subscriber.start()
-        for chore in self._chores:
-            chore.start()
-        self._loop.post(self.processor.start)
-
-    def stop(self) -> None:
-        self._loop.post(self.processor.stop)
-
-    def shutdown(self) -> None:
-        for chore in self._chores:
-            chore.stop(0)
-        self._loop.call(self.processor.finish(self._config.seconds("shutdown_timeout")))
-        for chore in self._chores:
-            chore.stop(PART_S)
-        if self._aggregator is not None:
-            self._aggregator.stop(PART_S)
-        self._subscriber.stop(PART_S)
-        self._heartbeat.stop(PART_S)
-        try:
-            self._heart.stop()
-        except BrokerError as error:
-            self._log.warning("the server is shown for some seconds more: %s", error)
-        self._beating.close()
-        self._loop.call(self._aio.close())
-        self._loop.close()
