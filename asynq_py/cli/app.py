@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from asynq_py import __version__
 from asynq_py.cli import cron, group, queue, scheduler, server, task
 from asynq_py.cli.enqueue import enqueue
 from asynq_py.cli.options import Output, OutputOption
 from asynq_py.cli.output import printable
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import before_commands, connected
 from asynq_py.connection import RedisConfig
 from asynq_py.errors import AsynqError
 
@@ -90,6 +91,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
+@before_commands
 def _root(
     version: Annotated[
         bool,
@@ -113,14 +115,29 @@ def demo(
     return run_demo(seconds)
 
 
-@app.command()
+class _OptionalSeconds(TyperCommand):
+    """Takes --watch=5 for --watch 5: typer has no options whose value may be left out."""
+
+    # Any: click's classes have moved between typer's releases.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        parted = [
+            ["--watch", arg.removeprefix("--watch=")] if arg.startswith("--watch=") else [arg]
+            for arg in args
+        ]
+        return super().parse_args(ctx, [part for parts in parted for part in parts])
+
+
+@app.command(cls=_OptionalSeconds)
 @connected
 def stats(
     where: RedisConfig,
     seconds: Annotated[
         float | None,
         typer.Argument(
-            metavar="SECONDS", min=0.1, help="How often with --watch; 2.", show_default=False
+            metavar="SECONDS",
+            min=0.1,
+            help="How often with --watch; 2. Also as --watch=SECONDS.",
+            show_default=False,
         ),
     ] = None,
     watch: Annotated[

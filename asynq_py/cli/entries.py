@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 
 from asynq_py.broker.control import read_paused
 from asynq_py.broker.presence import (
     PublishedEntries,
     list_schedulers,
-    read_enqueue_events,
     read_scheduler_entries,
 )
+from asynq_py.cli.arguments import usage
 from asynq_py.cli.options import Output
 from asynq_py.cli.output import (
     bytes_json,
@@ -18,13 +19,16 @@ from asynq_py.cli.output import (
     cell,
     console,
     iso,
+    moment_json,
+    moment_text,
     show_json,
     show_table,
     since,
     until,
 )
-from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
+from asynq_py.clock import SYSTEM_CLOCK, unix_ns
 from asynq_py.connection.sync import Connection
+from asynq_py.inspector.sync import Inspector
 from asynq_py.wire.presence import SchedulerEntry, timestamp_ns
 
 
@@ -47,15 +51,18 @@ def run_list(connection: Connection, output: Output) -> int:
     return 0
 
 
-def run_history(connection: Connection, entry_id: str, page: int, size: int, output: Output) -> int:
+def run_history(inspector: Inspector, entry_id: str, page: int, size: int, output: Output) -> int:
     """Prints a page of an entry's runs; returns the exit code."""
-    events = connection.run(read_enqueue_events(entry_id, (page - 1) * size, size))
-    runs = [(event.task_id, timestamp_ns(event.enqueue_time)) for event in events]
-    now_ns = SYSTEM_CLOCK.now_ns()
+    with usage():
+        runs = inspector.scheduler_history(entry_id, page=page, size=size)
     if output is Output.JSON:
-        show_json([{"task_id": task_id, "enqueued_at": iso(at_ns)} for task_id, at_ns in runs])
+        show_json(
+            [{"task_id": run.task_id, "enqueued_at": moment_json(run.enqueued_at)} for run in runs]
+        )
     elif runs:
-        show_table(("Task ID", "Enqueued At"), [(i, _enqueued(at, now_ns)) for i, at in runs])
+        now_ns = SYSTEM_CLOCK.now_ns()
+        rows = [(run.task_id, _enqueued(run.enqueued_at, now_ns)) for run in runs]
+        show_table(("Task ID", "Enqueued At"), rows)
     elif page == 1:
         console().print(f"No runs of entry {entry_id!r} are known")
     else:
@@ -110,7 +117,5 @@ def _to_programs(entry: SchedulerEntry, paused: set[str]) -> dict[str, object]:
     }
 
 
-def _enqueued(at_ns: int | None, now_ns: int) -> str:
-    if at_ns is None:
-        return "N/A"
-    return f"{from_unix_ns(at_ns):%Y-%m-%d %H:%M:%S} UTC ({since(at_ns, now_ns)})"
+def _enqueued(at: datetime | None, now_ns: int) -> str:
+    return "N/A" if at is None else f"{moment_text(at)} ({since(unix_ns(at), now_ns)})"

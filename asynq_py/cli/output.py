@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from asynq_py.cli.options import Output
 from asynq_py.clock import NANOSECONDS, from_unix_ns, unix_ns
 from asynq_py.wire.gotext import duration
 
@@ -81,6 +82,15 @@ def heading(text: str) -> str:
 def show_json(data: object) -> None:
     """Prints data as JSON."""
     sys.stdout.write(_utf8(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
+
+
+def show_done(output: Output, said: str, facts: object) -> int:
+    """Says what was done, to people in a line, to programs as JSON; returns the exit code."""
+    if output is Output.JSON:
+        show_json(facts)
+    else:
+        sys.stdout.write(printable(said) + "\n")
+    return 0
 
 
 def show_json_lines(items: Iterable[object]) -> None:
