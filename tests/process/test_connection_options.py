@@ -59,6 +59,11 @@ def place(server: RedisServer) -> str:
         ["server", "ls"],
         ["stats"],
         ["stats", "--watch"],
+        ["cron", "ls"],
+        ["cron", "history", "e"],
+        ["cron", "pause", "e"],
+        ["cron", "resume", "e"],
+        ["cron", "trigger", "e"],
     ],
     ids=" ".join,
 )
@@ -71,6 +76,48 @@ def test_without_redis_every_command_fails_in_one_line(
         assert (ran.code, ran.out) == (1, "")
         assert ran.err.startswith("asynq-py: ")
         assert ran.err.count("\n") == 1
+
+
+# -- URLs and files --
+
+
+def test_the_environment_and_a_file_say_where_redis_is(
+    command: Command, server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "asynq.toml"
+    config.write_text(f'redis = "{server.url}"\n')
+    nowhere = "redis://localhost:1"
+
+    assert command("cron", "ls", "--config", str(config)).code == 0
+    monkeypatch.setenv("ASYNQ_CONFIG", str(config))
+    assert command("cron", "ls").code == 0
+    monkeypatch.setenv("ASYNQ_REDIS_URL", nowhere)
+    assert command("cron", "ls").code == 1
+    assert command("cron", "ls", "--redis", server.url).code == 0
+    monkeypatch.setenv("ASYNQ_REDIS_URL", server.url)
+    assert command("cron", "ls").code == 0
+    assert command("cron", "ls", "--redis", nowhere).code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        (None, "it cannot be read: No such file or directory"),
+        ("redis = ", "Invalid value (at end of document)"),
+        ("redis = 1", "redis must be a URL in quotes or a table, not int"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_an_error(
+    text: str | None, error: str, command: Command, tmp_path: Path
+) -> None:
+    config = tmp_path / "asynq.toml"
+    if text is not None:
+        config.write_text(text)
+
+    ran = command("cron", "ls", "--config", str(config))
+
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"asynq-py: {config}: {error}\n"
 
 
 # -- users and passwords --
