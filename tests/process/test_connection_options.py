@@ -120,6 +120,50 @@ def test_a_configuration_that_cannot_be_read_is_an_error(
     assert ran.err == f"asynq-py: {config}: {error}\n"
 
 
+# -- before the command --
+
+
+@pytest.mark.parametrize("words", [["queue", "ls"], ["server", "ls"], ["cron", "ls"], ["stats"]])
+def test_the_options_may_stand_before_the_command(
+    words: list[str], command: Command, server: RedisServer
+) -> None:
+    here, there = ["--redis", server.url], ["--redis", NOWHERE]
+    group, name = words[:-1], words[-1:]
+
+    assert command(*here, *words).code == 0
+    assert command(*there, *words).code == 1
+    assert command(*group, *here, *name).code == 0
+    # The one that is nearest to the command wins.
+    assert command(*there, *words, *here).code == 0
+    assert command(*here, *words, *there).code == 1
+    if group:
+        assert command(*there, *group, *here, *name).code == 0
+        assert command(*here, *group, *there, *name).code == 1
+
+
+def test_options_before_the_command_win_over_the_environment_and_the_file(
+    command: Command, guarded: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    right.write_text("s/e#c")
+    wrong.write_text("wrong")
+    config = tmp_path / "asynq.toml"
+    config.write_text(f'[redis]\nurl = "{place(guarded)}"\nusername = "app"\npassword = "wrong"\n')
+    monkeypatch.setenv("ASYNQ_REDIS_URL", NOWHERE)
+    monkeypatch.setenv("ASYNQ_REDIS_PASSWORD", "wrong")
+    outer = ["--config", str(config), "--redis", place(guarded), "--password-file"]
+
+    assert command(*outer, str(right), "queue", "ls").code == 0
+    assert command(*outer, str(wrong), "queue", "ls").code == 1
+    # Each setting by itself: the user of the file, the server from before, the password from after.
+    assert command(*outer, str(wrong), "queue", "ls", "--password-file", str(right)).code == 0
+    assert command(*outer, str(right), "queue", "ls", "--username", "default").code == 1
+
+
+def test_what_needs_no_redis_takes_the_options_all_the_same(command: Command) -> None:
+    assert command("--redis", NOWHERE, "cron", "explain", "@daily").code == 0
+
+
 # -- users and passwords --
 
 

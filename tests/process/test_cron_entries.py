@@ -205,6 +205,27 @@ def test_a_run_is_asked_for(
     assert (ran.code, ran.err) == (0, "")
 
 
+def test_what_was_done_to_an_entry_is_there_for_programs(
+    cron: Command, connection: Connection
+) -> None:
+    def steer(action: str, *arguments: str) -> object:
+        return cron(action, "daily", *arguments, "--output", "json").json
+
+    daily = {"id": "daily", "group": None}
+    assert steer("pause") == {**daily, "paused": True, "changed": True}
+    assert steer("pause") == {**daily, "paused": True, "changed": False}
+    assert steer("resume", "--group", "g") == {
+        "id": "daily",
+        "group": "g",
+        "paused": False,
+        "changed": False,
+    }
+    assert steer("resume") == {**daily, "paused": False, "changed": True}
+    told = steer("trigger")
+    *_, request = connection.run(read_requests("0-0", None))
+    assert told == {**daily, "request": request.id}
+
+
 @pytest.mark.parametrize("action", ["pause", "trigger"])
 def test_an_entry_that_nobody_shows_is_pointed_out(action: str, cron: Command) -> None:
     ran = cron(action, "dayly")

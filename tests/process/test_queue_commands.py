@@ -164,6 +164,28 @@ def test_a_queue_is_paused_and_resumed(resume: str, asynq: Command, filled: redi
     assert ran.out == 'Successfully unpaused queue "mail"\n'
 
 
+def test_which_queues_were_changed_is_there_for_programs(
+    asynq: Command, database: redis.Redis
+) -> None:
+    database.sadd("asynq:queues", "a", "b")
+
+    def change(action: str, *queues: str) -> object:
+        ran = asynq("queue", action, *queues, "nope", "--output", "json")
+        assert ran.code == 1
+        assert ran.err.splitlines()[-1].startswith("asynq-py: ")
+        return ran.json
+
+    asynq("queue", "pause", "nope")
+    assert change("pause", "a", "b") == [
+        {"queue": "a", "paused": True},
+        {"queue": "b", "paused": True},
+    ]
+    asynq("queue", "resume", "nope")
+    assert change("resume", "a") == [{"queue": "a", "paused": False}]
+    assert change("rm", "b") == [{"queue": "b", "removed": True}]
+    assert change("rm", "b") == []
+
+
 def test_an_empty_queue_is_removed_unasked(asynq: Command, database: redis.Redis) -> None:
     database.sadd("asynq:queues", "mail")
 

@@ -111,6 +111,47 @@ def test_all_tasks_of_a_state_are_moved(
         assert {state_of(inspector, f"id-{n}") for n in range(3)} == {target}
 
 
+@pytest.mark.parametrize(
+    ("action", "state"),
+    [("run", "pending"), ("archive", "archived"), ("delete", None), ("update", "scheduled")],
+)
+def test_what_became_of_a_task_is_there_for_programs(
+    action: str, state: str | None, asynq: Command, database: redis.Redis
+) -> None:
+    more = ["x"] if action == "update" else []
+    put(database, "scheduled", "id", score=2**31)
+
+    ran = asynq("task", action, "default", "id", *more, "--output", "json")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json == {"queue": "default", "id": "id", "state": state}
+    ran = asynq("task", action, "default", "nope", *more, "--output", "json")
+    assert (ran.code, ran.out) == (1, "")
+
+
+@pytest.mark.parametrize("action", ["runall", "archiveall", "deleteall"])
+def test_how_many_tasks_were_moved_is_there_for_programs(
+    action: str, asynq: Command, database: redis.Redis
+) -> None:
+    for n in range(3):
+        put(database, "aggregating", f"id-{n}", group="g")
+        put(database, "retry", f"other-{n}", score=2**31)
+    json = ["--output", "json"]
+
+    refused = asynq("task", action, "default", "retry", *json)
+    plain = asynq("task", action, "default", "retry", "--yes", *json)
+    grouped = asynq("task", action, "default", "aggregating", "-g", "g", "--yes", *json)
+
+    assert (refused.code, refused.out) == (2, "")
+    moved = {"queue": "default", "state": "retry", "group": None, "moved": 3}
+    assert plain.json == moved
+    assert grouped.json == moved | {"state": "aggregating", "group": "g"}
+
+
+def test_who_is_asked_to_stop_is_there_for_programs(asynq: Command) -> None:
+    assert asynq("task", "cancel", "a", "b", "--output", "json").json == [{"id": "a"}, {"id": "b"}]
+
+
 @pytest.mark.parametrize("action", ["runall", "archiveall", "deleteall"])
 def test_where_nobody_can_be_asked_nothing_is_done(
     action: str, asynq: Command, database: redis.Redis
