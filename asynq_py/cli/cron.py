@@ -89,16 +89,19 @@ def list_(where: RedisConfig, output: OutputOption = Output.TABLE) -> int:
 @connected
 def history(
     where: RedisConfig,
-    entry_id: EntryArgument,
+    entry_ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ENTRY_ID...", help="As `cron ls` shows them; a name, if any."),
+    ],
     page: Annotated[int, typer.Option(min=1, help="Which page; 1 has the newest.")] = 1,
     size: Annotated[int, typer.Option(min=1, max=1000, help="Runs on a page.")] = 30,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """List the tasks that an entry has enqueued, newest first."""
+    """List the tasks that entries have enqueued, newest first."""
     from asynq_py.cli.entries import run_history
 
     with Inspector(where) as inspector:
-        return run_history(inspector, entry_id, page, size, output)
+        return run_history(inspector, entry_ids, page, size, output)
 
 
 def _on_entry(act: Steer) -> Callable[..., int]:

@@ -23,6 +23,8 @@ _UNLIMITED = 100_000
 _FOLDED_TO = 24
 #: The most characters of a payload or an error that a table shows.
 CELL_SHOWN = 80
+#: What parts one queue, or entry, from the next.
+SEPARATOR = "=" * 49
 
 
 def show_table(
@@ -158,11 +160,11 @@ def error_rate(processed: int, failed: int) -> str:
 
 
 def until(at_ns: int | None, now_ns: int) -> str:
-    """When something happens, as Go's tools say it: "In 12s", "Now"; "never" for None."""
+    """When something happens, as Go's tools say it: "in 12s", "now"; "never" for None."""
     if at_ns is None:
         return "never"
     left_s = _rounded_s(at_ns - now_ns)
-    return f"In {duration(left_s * NANOSECONDS)}" if left_s > 0 else "Now"
+    return f"in {duration(left_s * NANOSECONDS)}" if left_s > 0 else "now"
 
 
 def since(at_ns: int | None, now_ns: int) -> str:

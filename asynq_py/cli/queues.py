@@ -12,6 +12,7 @@ from asynq_py.cli.arguments import usage
 from asynq_py.cli.asking import agreed, progress_bar
 from asynq_py.cli.options import Output
 from asynq_py.cli.output import (
+    SEPARATOR,
     console,
     error_rate,
     heading,
@@ -37,8 +38,6 @@ STATES = (
     TaskState.ARCHIVED,
     TaskState.COMPLETED,
 )
-#: What parts one queue from the next.
-_SEPARATOR = "=" * 49
 
 
 def run_list(inspector: Inspector, is_cluster: bool, output: Output) -> int:
@@ -75,7 +74,7 @@ def run_inspect(inspector: Inspector, queues: Sequence[str], output: Output) -> 
         return code
     for number, info in enumerate(found):
         if number:
-            typer.echo(f"\n{_SEPARATOR}\n")
+            typer.echo(f"\n{SEPARATOR}\n")
         _show_info(info)
     return code
 
@@ -100,7 +99,7 @@ def run_history(inspector: Inspector, queues: Sequence[str], days: int, output: 
         return code
     for number, (queue, stats) in enumerate(found):
         if number:
-            typer.echo(f"\n{_SEPARATOR}\n")
+            typer.echo(f"\n{SEPARATOR}\n")
         typer.echo(f"Queue: {printable(queue)}\n")
         rows = [(f"{day.date:%Y-%m-%d}", *daily(day.processed, day.failed)) for day in stats]
         show_table(("date (UTC)", "processed", "failed", "error rate"), rows)

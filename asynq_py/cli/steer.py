@@ -11,6 +11,7 @@ from asynq_py.cli.options import Output
 from asynq_py.cli.output import note, show_done
 from asynq_py.clock import SYSTEM_CLOCK
 from asynq_py.connection.sync import Connection
+from asynq_py.wire.gotext import quote
 
 #: Steers an entry, maybe of one group only; returns the exit code.
 Steer: TypeAlias = Callable[[Connection, str, str | None, Output], int]
@@ -39,6 +40,8 @@ def run_resume(connection: Connection, entry_id: str, group: str | None, output:
         elif group is None:
             other = name.removesuffix(f"/{entry_id}")
             note(f"{_shown(entry_id, other)} is still paused: resume with --group {other}")
+    if not changed and not names:
+        _note_unless_published(connection, entry_id)
     return code
 
 
@@ -56,8 +59,9 @@ def _note_unless_published(connection: Connection, entry_id: str) -> None:
     """Says that no scheduler shows such an entry: the ID may be mistyped."""
     entries = published(connection, SYSTEM_CLOCK.now_ns()).entries
     if all(entry.id != entry_id for entry in entries):
-        note(f"no running scheduler shows an entry {entry_id!r} now")
+        note(f"no running scheduler shows an entry {quote(entry_id)} now")
 
 
 def _shown(entry_id: str, group: str | None) -> str:
-    return repr(entry_id) if group is None else f"{entry_id!r} in group {group!r}"
+    name = quote(entry_id)
+    return name if group is None else f"{name} in group {quote(group)}"

@@ -76,11 +76,11 @@ def test_the_entries_of_all_schedulers_are_listed_by_their_next_run(
     assert (ran.code, ran.err) == (0, "")
     options = 'Queue("q"), Timeout(5m0s)'
     assert [columns(line) for line in ran.lines] == [
-        ["Entry ID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
+        ["EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev"],
         ["now", "@every 1h", "type:now", "non-printable bytes", options, "Now", "0s ago"],
         ["soon", "@every 1h", "type:soon", "non-printable bytes", options, "In 30s", "1m1s ago"],
         ["later", "@every 1h", "type:later", '{"a":" :x: [red]"}', options, "In 1h2m4s", "3s ago"],
-        ["never", "@every 1h", "type:never", options, "never", "N/A"],
+        ["never", "@every 1h", "type:never", options, "Never", "N/A"],
     ]
 
 
@@ -98,7 +98,7 @@ def test_what_is_paused_is_marked(cron: Command, publish: Callable[..., None]) -
 
     found = [columns(line)[5] for line in cron("ls").lines[1:]]
 
-    assert found == ["paused", "In 31s (paused in billing)", "In 32s"]
+    assert found == ["Paused", "In 31s (paused in billing)", "In 32s"]
     assert [e["paused"] for e in cron("ls", "--output", "json").json] == [["a"], ["billing/b"], []]
 
 
@@ -148,16 +148,19 @@ def test_the_runs_of_an_entry_are_listed_newest_first(
     table = cron("history", "e", "--size", "2").lines
     second = cron("history", "e", "--size", "2", "--page", "2", "--output", "json").json
 
-    assert columns(table[0]) == ["Task ID", "Enqueued At"]
-    assert columns(table[1])[0] == "task-4"
-    assert columns(table[1])[1].startswith("2023-11-14 22:13:24 UTC (")
-    assert [columns(line)[0] for line in table[1:]] == ["task-4", "task-3"]
+    assert table[:2] == ["Entry: e", ""]
+    assert columns(table[2]) == ["TaskID", "EnqueuedAt"]
+    assert columns(table[3])[1].startswith("2023-11-14 22:13:24 UTC (")
+    assert [columns(line)[0] for line in table[3:]] == ["task-4", "task-3"]
     assert second == [
-        {"task_id": "task-2", "enqueued_at": "2023-11-14T22:13:22Z"},
-        {"task_id": "task-1", "enqueued_at": "2023-11-14T22:13:21Z"},
+        {"entry": "e", "task_id": "task-2", "enqueued_at": "2023-11-14T22:13:22Z"},
+        {"entry": "e", "task_id": "task-1", "enqueued_at": "2023-11-14T22:13:21Z"},
     ]
-    assert cron("history", "e", "--page", "2").out == "Entry 'e' has no page 2 of runs\n"
-    assert cron("history", "x").out == "No runs of entry 'x' are known\n"
+    assert cron("history", "e", "--page", "2").lines[2:] == ["No runs are known on page 2"]
+    assert cron("history", "e", "x", "--size", "2").lines[5:] == [
+        *("", "=" * 49, ""),
+        *("Entry: x", "", "No runs are known"),
+    ]
 
 
 # -- pause, resume, trigger --
@@ -168,18 +171,18 @@ def test_an_entry_is_paused_and_resumed(
 ) -> None:
     publish(entry("daily", b"", 1, 1))
 
-    assert cron("pause", "daily").out == "Paused 'daily'\n"
-    assert cron("pause", "daily").out == "Already paused: 'daily'\n"
+    assert cron("pause", "daily").out == 'Paused "daily"\n'
+    assert cron("pause", "daily").out == 'Already paused: "daily"\n'
     ran = cron("pause", "daily", "--group", "g")
-    assert (ran.out, ran.err, ran.code) == ("Paused 'daily' in group 'g'\n", "", 0)
+    assert (ran.out, ran.err, ran.code) == ('Paused "daily" in group "g"\n', "", 0)
     assert connection.run(read_paused()) == {"daily", "g/daily"}
 
     ran = cron("resume", "daily")
-    assert ran.out == "Resumed 'daily'\n"
-    assert ran.err == "asynq-py: 'daily' in group 'g' is still paused: resume with --group g\n"
+    assert ran.out == 'Resumed "daily"\n'
+    assert ran.err == 'asynq-py: "daily" in group "g" is still paused: resume with --group g\n'
     assert connection.run(read_paused()) == {"g/daily"}
-    assert cron("resume", "daily", "--group", "g").out == "Resumed 'daily' in group 'g'\n"
-    assert cron("resume", "daily").out == "Not paused: 'daily'\n"
+    assert cron("resume", "daily", "--group", "g").out == 'Resumed "daily" in group "g"\n'
+    assert cron("resume", "daily").out == 'Not paused: "daily"\n'
     assert connection.run(read_paused()) == set()
 
 
@@ -188,8 +191,8 @@ def test_that_an_entry_is_still_paused_everywhere_is_said(cron: Command) -> None
 
     ran = cron("resume", "daily", "--group", "g")
 
-    assert ran.out == "Not paused: 'daily' in group 'g'\n"
-    assert ran.err == ("asynq-py: 'daily' is still paused in all groups: resume without --group\n")
+    assert ran.out == 'Not paused: "daily" in group "g"\n'
+    assert ran.err == ('asynq-py: "daily" is still paused in all groups: resume without --group\n')
 
 
 def test_a_run_is_asked_for(
@@ -201,7 +204,7 @@ def test_a_run_is_asked_for(
 
     (request,) = connection.run(read_requests("0-0", None))
     assert request[1:] == ("trigger", "daily", "g")
-    assert ran.out == f"Triggered 'daily' in group 'g' (request {request.id})\n"
+    assert ran.out == f'Triggered "daily" in group "g" (request {request.id})\n'
     assert (ran.code, ran.err) == (0, "")
 
 
@@ -226,12 +229,12 @@ def test_what_was_done_to_an_entry_is_there_for_programs(
     assert told == {**daily, "request": request.id}
 
 
-@pytest.mark.parametrize("action", ["pause", "trigger"])
+@pytest.mark.parametrize("action", ["pause", "resume", "trigger"])
 def test_an_entry_that_nobody_shows_is_pointed_out(action: str, cron: Command) -> None:
     ran = cron(action, "dayly")
 
     assert ran.code == 0
-    assert ran.err == "asynq-py: no running scheduler shows an entry 'dayly' now\n"
+    assert ran.err == 'asynq-py: no running scheduler shows an entry "dayly" now\n'
 
 
 @pytest.mark.parametrize(

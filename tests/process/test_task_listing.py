@@ -46,10 +46,10 @@ def test_tasks_are_listed_with_the_columns_of_gos_command(
     scheduled = ls("scheduled")
     assert scheduled[0] == [*common, "Process In"]
     assert scheduled[1][:3] == ["id-3", "t", "non-printable bytes"]
-    assert scheduled[1][3] in ("In 1h0m0s", "In 59m59s", "In 59m58s")
+    assert scheduled[1][3] in ("in 1h0m0s", "in 59m59s", "in 59m58s")
     assert ls("retry") == [
         [*common, "Next Retry", "Last Error", "Last Failed", "Retried", "Max Retry"],
-        ["id-4", "t", "p", "Now", "no\\nluck", moment, "2", "25"],
+        ["id-4", "t", "p", "now", "no\\nluck", moment, "2", "25"],
     ]
     assert ls("archived") == [
         [*common, "Last Failed", "Last Error"],
