@@ -15,9 +15,9 @@ from asynq_py.cli import cron, group, queue, scheduler, server, task
 from asynq_py.cli.enqueue import enqueue
 from asynq_py.cli.options import Output, OutputOption
 from asynq_py.cli.output import printable
-from asynq_py.cli.where import before_commands, connected
+from asynq_py.cli.where import PASSWORD_VARIABLE, before_commands, connected
 from asynq_py.connection import RedisConfig
-from asynq_py.errors import AsynqError
+from asynq_py.errors import NOT_LET_IN, AsynqError
 
 #: The exit code of a program that SIGINT ended.
 INTERRUPTED = 130
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     except AsynqError as error:
         # Several lines only where there are several faults.
         for line in str(error).splitlines():
-            sys.stderr.write(f"asynq-py: {line}\n")
+            sys.stderr.write(f"asynq-py: {line}{_hint(error)}\n")
         return 1
     except BrokenPipeError:
         # Whoever read has seen enough; what is left to write must not fail at exit.
@@ -71,6 +71,13 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
+def _hint(error: AsynqError) -> str:
+    """What a user who is not let in can do."""
+    if getattr(error, "code", "") not in NOT_LET_IN:
+        return ""
+    return f" (--username and --password-file say who asks, or {PASSWORD_VARIABLE})"
+
+
 # Any: click's classes have moved between typer's releases.
 def _tell_usage(error: Any) -> None:  # noqa: ANN401
     """Says what is wrong with the usage, in a line."""
@@ -80,7 +87,7 @@ def _tell_usage(error: Any) -> None:  # noqa: ANN401
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context is not None else ""
     # What typer says where no argument is to blame alone.
-    message = message.removeprefix("Invalid value: ").rstrip(".")
+    message = message.removeprefix("Invalid value: ").replace("Value error, ", "").rstrip(".")
     sys.stderr.write(f"asynq-py: {printable(message)}{hint}\n")
 
 

@@ -60,8 +60,11 @@ def run_list(inspector: Inspector, is_cluster: bool, output: Output) -> int:
         ]
         show_table(("Queue", "Cluster KeySlot", "Cluster Nodes"), rows)
     else:
-        for name in inspector.queues():
+        names = inspector.queues()
+        for name in names:
             typer.echo(printable(name))
+        if not names:  # not among the output, which has names and nothing else
+            note("there are no queues")
     return 0
 
 
@@ -128,8 +131,8 @@ def run_remove(
     """Removes queues; returns the exit code."""
     if force:
         names = ", ".join(quote(queue) for queue in queues)
-        word = "queue" if len(queues) == 1 else "queues"
-        if not agreed(f"Remove {word} {names} with all their tasks?", yes):
+        word, whose = ("queue", "its") if len(queues) == 1 else ("queues", "their")
+        if not agreed(f"Remove {word} {names} with all {whose} tasks?", yes):
             return 1
 
     def remove(queue: str) -> None:

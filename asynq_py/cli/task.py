@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from asynq_py.broker.steering import ARCHIVE, DELETE, RUN
 from asynq_py.cli.arguments import named, placed, span_value
 from asynq_py.cli.enqueue import JSONOption, PayloadFileOption, enqueue
 from asynq_py.cli.options import (
@@ -191,7 +192,7 @@ def update(
         )
 
 
-def _on_all(move: MoveAll, verb: str, done: str) -> Callable[..., int]:
+def _on_all(move: MoveAll, target: str, verb: str, done: str) -> Callable[..., int]:
     """A command that does something with all tasks of a state."""
 
     @connected
@@ -209,7 +210,7 @@ def _on_all(move: MoveAll, verb: str, done: str) -> Callable[..., int]:
 
         name, word = named({"QUEUE": q, "STATE": s}, queue, state)
         with Inspector(where) as inspector:
-            bulk = Bulk(move, verb, done)
+            bulk = Bulk(move, target, verb, done)
             return run_bulk(inspector, bulk, name, word, group, yes, output)
 
     return command
@@ -218,12 +219,12 @@ def _on_all(move: MoveAll, verb: str, done: str) -> Callable[..., int]:
 app.command(
     "runall",
     help="Make all tasks of a state pending: scheduled, retry, archived, completed, aggregating.",
-)(_on_all(Inspector.run_all, "Run", "tasks are now pending"))
+)(_on_all(Inspector.run_all, RUN, "Run", "tasks are now pending"))
 app.command(
     "archiveall",
     help="Archive all tasks of a state: pending, scheduled, retry, completed, aggregating.",
-)(_on_all(Inspector.archive_all, "Archive", "tasks archived"))
+)(_on_all(Inspector.archive_all, ARCHIVE, "Archive", "tasks archived"))
 app.command(
     "deleteall",
     help="Delete all tasks of a state, whichever but active, and free their uniqueness locks.",
-)(_on_all(Inspector.delete_all, "Delete", "tasks deleted"))
+)(_on_all(Inspector.delete_all, DELETE, "Delete", "tasks deleted"))

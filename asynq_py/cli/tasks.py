@@ -26,7 +26,7 @@ from asynq_py.cli.output import (
 from asynq_py.cli.task_shown import TABLES, describe, row, task_json
 from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
 from asynq_py.info import TaskInfo
-from asynq_py.inspector.calls import check_group, check_state
+from asynq_py.inspector.calls import check_group, check_state, check_target
 from asynq_py.inspector.sync import Inspector
 from asynq_py.options import check_text
 from asynq_py.wire.gotext import quote
@@ -69,6 +69,7 @@ class Bulk:
     """What is done with all tasks of a state."""
 
     move: MoveAll
+    target: str
     verb: str
     done: str
 
@@ -148,6 +149,7 @@ def run_bulk(
     with usage():
         which = check_state(state)
         check_group(which, group)
+        check_target(which, bulk.target)
     total = _count(inspector, queue, which, group)
     place = f"queue {quote(queue)}" if group is None else f"group {quote(group)} of {quote(queue)}"
     question = f"{bulk.verb} all {which} tasks of {place}, {total} now?"

@@ -49,7 +49,7 @@ def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
         return UnavailableError(f"{what}: LOADING {error}", written=False)
     written = None if sent else False
     unknown = "; whether Redis acted is not known" if sent else "; nothing was sent"
-    return UnavailableError(f"{what}: {error}{unknown}", written=written)
+    return UnavailableError(f"{what}: {str(error).rstrip('.')}{unknown}", written=written)
 
 
 def is_wrong_server(reply: object) -> bool:

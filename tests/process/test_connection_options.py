@@ -182,6 +182,23 @@ def test_a_user_and_a_password_file_lead_in(
     assert command("cron", "ls", *user).code == 0
 
 
+@pytest.mark.parametrize(
+    "arguments", [["queue", "ls"], ["enqueue", "t"], ["cron", "ls"], ["doctor"]], ids=" ".join
+)
+@pytest.mark.parametrize(("user", "code"), [("", "NOAUTH"), (":wrong@", "WRONGPASS")])
+def test_who_is_not_let_in_is_told_how_to(
+    user: str, code: str, arguments: list[str], command: Command, guarded: RedisServer
+) -> None:
+    ran = command(*arguments, "--redis", f"redis://{user}{guarded.address}")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert f" {code} " in ran.err
+    assert ran.err.endswith(
+        " (--username and --password-file say who asks, or ASYNQ_REDIS_PASSWORD)\n"
+    )
+    assert ran.err.count("\n") == 1
+
+
 def test_the_environment_leads_in(
     command: Command, guarded: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,7 +368,7 @@ def test_tls_is_spoken_with_who_is_trusted(
 
     def code(url: str, *arguments: str) -> int:
         ran = command("queue", "ls", "--redis", url, *arguments)
-        assert ran.err.count("\n") == (0 if ran.code == 0 else 1)
+        assert ran.code == 0 or ran.err.count("\n") == 1
         return ran.code
 
     assert code(f"rediss://{address}") == 1  # whose authority nobody knows

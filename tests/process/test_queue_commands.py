@@ -52,6 +52,13 @@ def test_the_names_of_queues_are_listed(asynq: Command, filled: redis.Redis) -> 
     assert (mail["queue"], mail["size"], mail["archived"], mail["paused"]) == ("mail", 21, 5, False)
 
 
+def test_no_queues_are_said_to_be_none(asynq: Command) -> None:
+    ran = asynq("queue", "ls")
+
+    assert (ran.code, ran.out, ran.err) == (0, "", "asynq-py: there are no queues\n")
+    assert asynq("queue", "ls", "--output", "json").json == []
+
+
 def test_the_queues_of_a_cluster_are_listed_with_their_nodes(
     command: Command, cluster: Cluster
 ) -> None:

@@ -166,6 +166,14 @@ def test_where_nobody_can_be_asked_nothing_is_done(
     assert content(database) == before
 
 
+def test_what_can_never_be_moved_is_refused_without_a_question(asynq: Command) -> None:
+    for action, state in (("runall", "pending"), ("archiveall", "active"), ("deleteall", "active")):
+        ran = asynq("task", action, "q", state)
+
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f"asynq-py: {state} tasks cannot be ")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
