@@ -15,6 +15,7 @@ from asynq_py.doctor.examination import Examination
 from asynq_py.doctor.finding import Finding
 from asynq_py.doctor.look import Node, Progress
 from asynq_py.doctor.mending import mend_all
+from asynq_py.errors import NOT_LET_IN, RejectedError
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import RedisArgument
@@ -61,12 +62,22 @@ class Doctor:
 
         Raises:
             QueueNotFoundError: A queue that was named does not exist.
-            BrokerError: Redis failed. What Redis refuses alone is a finding.
+            BrokerError: Redis failed, or does not let us in. What Redis refuses alone is a
+                finding.
         """
+        self._check_let_in()
         with ExitStack() as opened:
             nodes = self._nodes(opened)
             look = Examination(self._connection.run, nodes, self._clock, progress)
             yield from look.everything(queues, deep=deep)
+
+    def _check_let_in(self) -> None:
+        """Where everything is refused, nothing was seen: that is not healthy."""
+        try:
+            self._connection.run(call("PING"))
+        except RejectedError as error:
+            if error.code in NOT_LET_IN:
+                raise
 
     def fix(self, finding: Finding) -> bool:
         """Mends one finding; see :meth:`fix_all`."""
