@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
+import zoo as zoos
 from replicas import Replicas
 
 from asynq_py.testing import GoWorker, Oracle, Redis, Stack
@@ -25,6 +26,12 @@ def stack() -> Iterator[Stack]:
 def oracle(stack: Stack) -> Oracle:
     """Answers what Go's libraries do; shared, as it keeps nothing between requests."""
     return stack.oracle()
+
+
+@pytest.fixture(scope="session")
+def zoo(stack: Stack, oracle: Oracle) -> zoos.Zoo:
+    """A Redis with thousands of tasks in every state; database 0 is not to be changed."""
+    return zoos.build(stack, oracle)
 
 
 @pytest.fixture

@@ -18,13 +18,12 @@ from asynq_py.broker.scripts import (
     DIAGNOSE_TASKS,
     EXPIRE_HISTORY,
     SWEEP_LIST,
-    TRIM_ARCHIVE,
     Script,
     evaluate,
     is_unknown_script,
     whole,
 )
-from asynq_py.broker.steering import ARCHIVE_AGE_S, ARCHIVE_SIZE
+from asynq_py.broker.steering import trim_archive
 from asynq_py.errors import RejectedError, WireError
 
 #: How many names one command reads, and how many one script looks at, at the most.
@@ -245,16 +244,7 @@ def expire_history(key: bytes, life_s: int) -> Op[bool]:
 
 def trim_overdue(queue: bytes, now_s: int) -> Op[int]:
     """Deletes archived tasks that are too old or too many; returns how many."""
-    prefix = prefix_of(queue)
-    args: list[Arg] = [now_s - ARCHIVE_AGE_S, ARCHIVE_SIZE, PAGE, prefix]
-    deleted = 0
-    while True:
-        reply = yield from evaluate(TRIM_ARCHIVE, [prefix + b"archived"], args)
-        if not isinstance(reply, int):
-            raise WireError(f"trim_archive.lua answered {reply!r}")
-        deleted += reply
-        if reply < PAGE:
-            return deleted
+    return (yield from trim_archive(text(queue), now_s))
 
 
 def ask(commands: Iterable[Command]) -> Op[list[Reply]]:

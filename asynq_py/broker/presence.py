@@ -22,8 +22,8 @@ from asynq_py.wire.keys import SCHEDULERS, scheduler_history_key, scheduler_key
 from asynq_py.wire.presence import (
     SchedulerEnqueueEvent,
     SchedulerEntry,
-    read_scheduler_enqueue_event,
-    read_scheduler_entry,
+    read,
+    readable,
     scheduler_enqueue_event,
 )
 
@@ -120,16 +120,11 @@ def list_schedulers(now_ns: int) -> Op[list[str]]:
 def read_scheduler_entries(keys: Sequence[str]) -> Op[PublishedEntries]:
     """Reads the entries that the schedulers of these keys show; an element that cannot be
     read is left out, as in Go, and counted."""
-    entries: list[SchedulerEntry] = []
-    unreadable = 0
     commands: list[Command] = [("LRANGE", key, 0, -1) for key in keys]
-    for reply in (yield Exchange(commands)) if commands else ():
-        for data in _elements(checked(reply)):
-            try:
-                entries.append(read_scheduler_entry(data))
-            except WireError:
-                unreadable += 1
-    return PublishedEntries(entries, unreadable)
+    replies = (yield Exchange(commands)) if commands else []
+    elements = [data for reply in replies for data in _elements(checked(reply))]
+    entries = readable(SchedulerEntry, elements)
+    return PublishedEntries(entries, len(elements) - len(entries))
 
 
 def read_enqueue_events(entry_id: str, start: int, count: int) -> Op[list[SchedulerEnqueueEvent]]:
@@ -144,7 +139,7 @@ def read_enqueue_events(entry_id: str, start: int, count: int) -> Op[list[Schedu
         return []
     key = scheduler_history_key(entry_id)
     reply = yield from call("ZREVRANGE", key, start, start + count - 1)
-    return [read_scheduler_enqueue_event(data) for data in _elements(reply)]
+    return [read(SchedulerEnqueueEvent, data) for data in _elements(reply)]
 
 
 def _elements(reply: Reply) -> list[bytes]:

@@ -74,9 +74,11 @@ class RawTask(NamedTuple):
 
     #: None where there is none.
     message: bytes | None
-    result: bytes | None
     #: The word in the hash.
     state: bytes | None
+    #: The group in the hash.
+    group: bytes | None
+    result: bytes | None
     #: In a sorted set; Unix seconds.
     score: bytes | None
 
@@ -218,8 +220,8 @@ def read_task(queue: str, task_id: str) -> Op[RawTask | None]:
     match reply:
         case None:
             return None
-        case [bytes() | None as message, bytes() | None as state, bytes() | None as result, score]:
-            return RawTask(message, result, state, score if isinstance(score, bytes) else None)
+        case [message, state, group, result, score]:
+            return RawTask(*map(_optional, (message, state, group, result, score)))
     raise WireError(f"read_task.lua answered {reply!r}")
 
 
@@ -260,6 +262,10 @@ def items_of(reply: Reply) -> list[Any]:
     if not isinstance(reply, list):
         raise WireError(f"Redis answered {reply!r} where a list was due")
     return reply
+
+
+def _optional(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) else None
 
 
 def text_of(name: bytes) -> str:

@@ -10,20 +10,12 @@ Source: asynq v0.26.0, internal/rdb/inspect.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from asynq_py.broker.op import Arg, Op, call
-from asynq_py.broker.reading import LISTS, check_queue, groups, read_task, source_key
-from asynq_py.broker.scripts import (
-    DELETE_QUEUE,
-    MOVE_TASK,
-    MOVE_TASKS,
-    TRIM_ARCHIVE,
-    UPDATE_PAYLOAD,
-    evaluate,
-)
+from asynq_py.broker.op import Arg, Op, Reply, call
+from asynq_py.broker.reading import LISTS, RawTask, check_queue, read_task, source_key
+from asynq_py.broker.scripts import DELETE_QUEUE, MOVE_TASKS, UPDATE_PAYLOAD, evaluate
 from asynq_py.errors import (
-    BrokerError,
     QueueNotEmptyError,
     QueueStateError,
     TaskNotFoundError,
@@ -38,6 +30,7 @@ from asynq_py.wire.keys import (
     archived_key,
     completed_key,
     failed_key,
+    group_prefix,
     groups_key,
     lease_key,
     ledger_key,
@@ -66,6 +59,15 @@ RUN, ARCHIVE, DELETE = "pending", "archived", ""
 _WORDS = {RUN: "run", ARCHIVE: "archive", DELETE: "delete"}
 
 
+class _Source(NamedTuple):
+    """Where tasks are taken from."""
+
+    key: str
+    is_list: bool
+    #: The group whose key it is.
+    group: str = ""
+
+
 def move_task(queue: str, task_id: str, target: str, now_s: int) -> Op[None]:
     """Makes one task pending, archives it, or deletes it.
 
@@ -74,27 +76,36 @@ def move_task(queue: str, task_id: str, target: str, now_s: int) -> Op[None]:
         TaskNotFoundError: There is no such task.
         TaskStateError: It is active, or there already, or damaged. Nothing was changed.
     """
-    yield from check_queue(queue)
-    keys = [task_key(queue, task_id), pending_key(queue), archived_key(queue), groups_key(queue)]
-    args: list[Arg] = [task_id, target, queue_prefix(queue), now_s]
-    code = yield from evaluate(MOVE_TASK, keys, args)
     what = f'{_WORDS[target]} "{task_id}" of "{queue}"'
-    if code == 1:
-        if target == ARCHIVE:
-            yield from _trim(queue, now_s)
-        return
-    if code == 0:
-        raise TaskNotFoundError(f"{what}: there is no such task", queue=queue, task_id=task_id)
-    why = {
-        -1: "it is active; cancel it instead",
-        -2: f"it is {target} already",
-        -3: "it has no hash with a state that is known; see asynq-py doctor",
-        -4: "it is not where its state says; see asynq-py doctor",
-        -5: "its hash has no message; see asynq-py doctor",
-    }
-    if code not in why:
-        raise BrokerError(f"{what}: move_task.lua answered {code!r}")
-    raise TaskStateError(f"{what}: {why[int(str(code))]}", queue=queue, task_id=task_id)
+    missed: RawTask | None = None
+    while True:
+        task = yield from read_task(queue, task_id)
+        if task is None:
+            raise TaskNotFoundError(f"{what}: there is no such task", queue=queue, task_id=task_id)
+        source = _source_of(queue, task)
+        if source is None:
+            why = "it has no hash with a state that is known; see asynq-py doctor"
+        elif task.state == TaskState.ACTIVE.encode():
+            why = "it is active; cancel it instead"
+        elif task.state == target.encode():
+            why = f"it is {target} already"
+        elif target == RUN and task.message is None:
+            # Workers would never let go of it.
+            why = "its hash has no message; see asynq-py doctor"
+        elif task == missed:
+            why = "it is not where its state says; see asynq-py doctor"
+        else:
+            # Whoever takes its ID away has the task. Nobody can if it has just moved: look again.
+            taken, done = yield from _take(queue, source, target, now_s, only=task_id)
+            if taken:
+                break
+            missed = task
+            continue
+        raise TaskStateError(f"{what}: {why}", queue=queue, task_id=task_id)
+    if not done:
+        raise TaskNotFoundError(f"{what}: its hash has just gone", queue=queue, task_id=task_id)
+    if target == ARCHIVE:
+        yield from trim_archive(queue, now_s)
 
 
 def move_all(
@@ -111,28 +122,22 @@ def move_all(
         QueueNotFoundError: There is no such queue.
     """
     yield from check_queue(queue)
-    source = source_key(queue, state, group)
-    is_list = state in LISTS
-    size = yield from call("LLEN" if is_list else "ZCARD", source)
-    left = size if isinstance(size, int) else 0
-    moved = 0
-    keys = [source, pending_key(queue), archived_key(queue), groups_key(queue)]
-    kind = "list" if is_list else "zset"
-    while left > 0:
-        most = min(CHUNK_TASKS, left)
-        args: list[Arg] = [kind, target, most, queue_prefix(queue), now_s, group or ""]
-        reply = yield from evaluate(MOVE_TASKS, keys, args)
-        match reply:
-            case [int(taken), int(done)]:
-                moved += done
-            case _:
-                raise WireError(f"move_tasks.lua answered {reply!r}")
-        if target == ARCHIVE:
-            yield from _trim(queue, now_s)
-        if progress is not None:
-            progress(moved)
-        left = left - taken if taken else 0
-    return moved
+    source = _Source(source_key(queue, state, group), state in LISTS, group or "")
+    return (yield from _take_all(queue, source, target, now_s, progress))
+
+
+def trim_archive(queue: str, now_s: int) -> Op[int]:
+    """Deletes archived tasks that are too old or too many, oldest first; returns how many."""
+    archive = _Source(archived_key(queue), is_list=False)
+    until_s = now_s - ARCHIVE_AGE_S
+    trimmed = 0
+    while True:
+        taken, _ = yield from _take(
+            queue, archive, DELETE, now_s, until_s=until_s, keep=ARCHIVE_SIZE - 1
+        )
+        trimmed += taken
+        if taken < CHUNK_TASKS:
+            return trimmed
 
 
 def update_payload(queue: str, task_id: str, payload: bytes) -> Op[None]:
@@ -252,25 +257,89 @@ def delete_queue(
 
 def _delete_groups(queue: str, now_s: int, progress: Progress) -> Op[int]:
     """Deletes the tasks of all groups, also of those being aggregated."""
+    prefix = group_prefix(queue)
+    names = _names((yield from call("SMEMBERS", groups_key(queue))))
+    # Sets that are being aggregated are like groups whose names have one more part.
+    sets = _names((yield from call("ZRANGE", aggregation_sets_key(queue), 0, -1)))
+    sources = [_Source(prefix + name, is_list=False, group=name) for name in names]
+    sources += [_Source(key, is_list=False) for key in sets if key.startswith(prefix)]
     deleted = 0
 
     def told(count: int) -> None:
         progress(deleted + count)
 
-    for name, _ in (yield from groups(queue)):
-        deleted += yield from move_all(queue, TaskState.AGGREGATING, name, DELETE, now_s, told)
-        yield from call("SREM", groups_key(queue), name)
-    sets = yield from call("ZRANGE", aggregation_sets_key(queue), 0, -1)
-    prefix = f"{queue_prefix(queue)}g:"
-    for key in sets if isinstance(sets, list) else ():
-        name = key.decode("utf-8", "backslashreplace").removeprefix(prefix)
-        deleted += yield from move_all(queue, TaskState.AGGREGATING, name, DELETE, now_s, told)
-        yield from call("ZREM", aggregation_sets_key(queue), key)
+    for source in sources:
+        deleted += yield from _take_all(queue, source, DELETE, now_s, told)
+    if sets:
+        yield from call("ZREM", aggregation_sets_key(queue), *map(_bytes_of, sets))
     return deleted
 
 
-def _trim(queue: str, now_s: int) -> Op[None]:
-    """Deletes what is too much in the archive, bit by bit."""
-    args: list[Arg] = [now_s - ARCHIVE_AGE_S, ARCHIVE_SIZE, CHUNK_TASKS, queue_prefix(queue)]
-    while (yield from evaluate(TRIM_ARCHIVE, [archived_key(queue)], args)) == CHUNK_TASKS:
-        pass
+def _source_of(queue: str, task: RawTask) -> _Source | None:
+    """Where a task is by its hash; None if that is not known."""
+    try:
+        state = TaskState((task.state or b"").decode())
+    except ValueError:
+        return None
+    if state is not TaskState.AGGREGATING:
+        return _Source(source_key(queue, state, None), state in LISTS)
+    if task.group is None:
+        return None
+    (group,) = _names([task.group])
+    return _Source(source_key(queue, state, group), is_list=False, group=group)
+
+
+def _take_all(
+    queue: str, source: _Source, target: str, now_s: int, progress: Progress | None
+) -> Op[int]:
+    """Moves all tasks that a source has now, in pieces; returns how many there were."""
+    size = yield from call("LLEN" if source.is_list else "ZCARD", _bytes_of(source.key))
+    left = size if isinstance(size, int) else 0
+    moved = 0
+    while True:
+        # Also where there are none: a group that is empty is none afterwards.
+        taken, done = yield from _take(queue, source, target, now_s, most=min(CHUNK_TASKS, left))
+        if taken and target == ARCHIVE:
+            yield from trim_archive(queue, now_s)
+        moved += done
+        left -= taken
+        if taken and progress is not None:
+            progress(moved)
+        if not taken or left <= 0:
+            return moved
+
+
+def _take(
+    queue: str,
+    source: _Source,
+    target: str,
+    now_s: int,
+    *,
+    only: str = "",
+    most: int = CHUNK_TASKS,
+    until_s: int | str = "+inf",
+    keep: int = 0,
+) -> Op[tuple[int, int]]:
+    """Moves one task, or some of the oldest: how many IDs were taken, and how many had a task.
+
+    Redis: lua/move_tasks.lua, which tells of the arguments.
+    """
+    names = [source.key, pending_key(queue), archived_key(queue), groups_key(queue)]
+    kind = "list" if source.is_list else "zset"
+    prefix, group = _bytes_of(queue_prefix(queue)), _bytes_of(source.group)
+    args: list[Arg] = [kind, target, prefix, now_s, group, only, most, until_s, keep]
+    match (yield from evaluate(MOVE_TASKS, [*map(_bytes_of, names)], args)):
+        case [int(taken), int(done)]:
+            return taken, done
+        case reply:
+            raise WireError(f"move_tasks.lua answered {reply!r}")
+
+
+def _names(reply: Reply) -> list[str]:
+    """Names that may be no UTF-8, as Python keeps such: :func:`_bytes_of` gives them back."""
+    found = reply if isinstance(reply, (list, set, frozenset)) else ()
+    return [name.decode("utf-8", "surrogateescape") for name in found]
+
+
+def _bytes_of(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")

@@ -13,6 +13,8 @@ from asynq_py.errors import BrokerError, RejectedError, UnavailableError
 _BUSY = frozenset({"LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN"})
 #: This server is not (or no longer) the one to talk to: connect anew, resolve anew.
 _WRONG_SERVER = frozenset({"READONLY", "MASTERDOWN", "LOADING"})
+#: How redis-py says that a script's keys are in several places, before it sends any.
+_TWO_SLOTS = "must map to the same key slot"
 #: What Redis before 7 puts before an error that a script met, and returned or did not catch.
 _IN_SCRIPT = re.compile(
     r"^(?:ERR Error running script \(call to f_\w+\): )?(?:@user_script: ?\d+: )+-?(?=[A-Z]+ )"
@@ -57,6 +59,9 @@ def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
         return refusal(text_of(error), what)
     if isinstance(error, exceptions.BusyLoadingError):
         return UnavailableError(f"{what}: LOADING {error}", written=False)
+    if isinstance(error, exceptions.RedisClusterException) and _TWO_SLOTS in str(error):
+        why = "; in a cluster, no queue's name may begin with }"
+        return RejectedError(f"{what}: {error}{why}", code="CROSSSLOT")
     written = None if sent else False
     unknown = "; whether Redis acted is not known" if sent else "; nothing was sent"
     return UnavailableError(f"{what}: {error}{unknown}", written=written)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -111,7 +111,7 @@ class AsyncInspector:
         )
         return await self._connection.run(op)
 
-    async def iter_tasks(
+    def iter_tasks(
         self,
         queue: str,
         state: TaskState | str,
@@ -122,19 +122,12 @@ class AsyncInspector:
         error: str | None = None,
     ) -> AsyncIterator[TaskInfo]:
         """See Inspector.iter_tasks."""
+        # Checked now, not when the first task is asked for.
+        check_text("queue", queue)
         which = check_state(state)
-        wanted = calls.matches(type=type, older_than=older_than, error=error)
         named = check_group(which, group)
-        start = 0
-        while True:
-            now_ns = self._clock.now_ns()
-            op = calls.list_tasks(queue, which, named, start, ITER_TASKS, now_ns)
-            page = await self._connection.run(op)
-            for task in filter(wanted, page):
-                yield task
-            if len(page) < ITER_TASKS:
-                return
-            start += ITER_TASKS
+        wanted = calls.matches(type=type, older_than=older_than, error=error)
+        return self._iterate(queue, which, named, wanted)
 
     async def get_task(self, queue: str, task_id: str) -> TaskInfo:
         """See Inspector.get_task."""
@@ -247,6 +240,24 @@ class AsyncInspector:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // NANOSECONDS
+
+    async def _iterate(
+        self,
+        queue: str,
+        state: TaskState,
+        group: str | None,
+        wanted: Callable[[TaskInfo], bool],
+    ) -> AsyncIterator[TaskInfo]:
+        start = 0
+        while True:
+            now_ns = self._clock.now_ns()
+            op = calls.list_tasks(queue, state, group, start, ITER_TASKS, now_ns)
+            page = await self._connection.run(op)
+            for task in filter(wanted, page):
+                yield task
+            if len(page) < ITER_TASKS:
+                return
+            start += ITER_TASKS
 
     async def _move(self, queue: str, task_id: str, target: str) -> None:
         check_text("queue", queue)

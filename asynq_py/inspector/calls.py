@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from binascii import crc_hqx
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 from asynq_py.broker import listing, presence, reading, steering
 from asynq_py.broker.listing import Placed
@@ -25,14 +24,13 @@ from asynq_py.inspector.info import (
     WorkerInfo,
 )
 from asynq_py.options import check_text
+from asynq_py.wire import presence as wire
 from asynq_py.wire.keys import pending_key
 from asynq_py.wire.message import TaskState, decode
-from asynq_py.wire.presence import read_server_info, read_worker_info, timestamp_ns
 
 #: The days that may have counters: as long as Asynq keeps them.
 COUNTER_DAYS = 92
 
-T = TypeVar("T")
 #: Where the score is when the task is due.
 _DUE = frozenset((TaskState.SCHEDULED, TaskState.RETRY))
 _DAY = timedelta(days=1)
@@ -207,15 +205,15 @@ def move_all(
 def servers(now_ns: int) -> Op[list[ServerInfo]]:
     """See Inspector.servers."""
     workers: dict[str, list[WorkerInfo]] = {}
-    for worker in _readable(read_worker_info, (yield from reading.list_workers(now_ns))):
+    for worker in wire.readable(wire.WorkerInfo, (yield from reading.list_workers(now_ns))):
         workers.setdefault(worker.server_id, []).append(
             WorkerInfo(
                 worker.task_id,
                 worker.task_type,
                 worker.task_payload,
                 worker.queue,
-                _moment(timestamp_ns(worker.start_time)),
-                _moment(timestamp_ns(worker.deadline)),
+                _moment(worker.start_time),
+                _moment(worker.deadline),
             )
         )
     found = [
@@ -226,13 +224,13 @@ def servers(now_ns: int) -> Op[list[ServerInfo]]:
             concurrency=server.concurrency,
             queues=dict(sorted(server.queues.items())),
             strict_priority=server.strict_priority,
-            started_at=_moment(timestamp_ns(server.start_time)),
+            started_at=_moment(server.start_time),
             status=server.status,
             active_workers=tuple(
                 sorted(workers.get(server.server_id, ()), key=lambda worker: worker.task_id)
             ),
         )
-        for server in _readable(read_server_info, (yield from reading.list_servers(now_ns)))
+        for server in wire.readable(wire.ServerInfo, (yield from reading.list_servers(now_ns)))
     ]
     return sorted(found, key=lambda server: (server.host, server.pid, server.id))
 
@@ -248,8 +246,8 @@ def scheduler_entries(now_ns: int) -> Op[list[SchedulerEntryInfo]]:
             type=entry.task_type,
             payload=entry.task_payload,
             options=tuple(entry.enqueue_options),
-            next_run=_moment(timestamp_ns(entry.next_enqueue_time)),
-            previous_run=_moment(timestamp_ns(entry.prev_enqueue_time)),
+            next_run=_moment(entry.next_enqueue_time),
+            previous_run=_moment(entry.prev_enqueue_time),
         )
         for entry in published.entries
     ]
@@ -259,7 +257,7 @@ def scheduler_history(entry_id: str, start: int, count: int) -> Op[list[EnqueueE
     """See Inspector.scheduler_history."""
     check_text("entry_id", entry_id)
     events = yield from presence.read_enqueue_events(entry_id, start, count)
-    return [EnqueueEvent(e.task_id, _moment(timestamp_ns(e.enqueue_time))) for e in events]
+    return [EnqueueEvent(e.task_id, _moment(e.enqueue_time)) for e in events]
 
 
 def server_facts(command: str) -> Op[Mapping[str, str]]:
@@ -286,8 +284,13 @@ def matches(
     *, type: str | None, older_than: datetime | None, error: str | None
 ) -> Callable[[TaskInfo], bool]:
     """Whether a task is wanted; damaged ones only where nothing is asked of them."""
-    if older_than is not None and older_than.utcoffset() is None:
+    if older_than is not None and (
+        not isinstance(older_than, datetime) or older_than.utcoffset() is None
+    ):
         raise ConfigError(f"older_than must be an aware datetime, not {older_than!r}")
+    for name, text in (("type", type), ("error", error)):
+        if text is not None and not isinstance(text, str):
+            raise ConfigError(f"{name} must be a str, not {text!r}")
 
     def match(task: TaskInfo) -> bool:
         if type is not None and not _fits(task.type, type):
@@ -326,17 +329,8 @@ def _task_info(
         return TaskInfo.damaged(queue, reading.text_of(task_id), state, str(error))
 
 
-def _readable(read: Callable[[bytes], T], items: Sequence[bytes]) -> Iterator[T]:
-    """Those that can be read, as in Go."""
-    for data in items:
-        try:
-            message = read(data)
-        except WireError:
-            continue
-        yield message
-
-
-def _moment(ns: int | None) -> datetime | None:
+def _moment(value: wire.Timestamp) -> datetime | None:
+    ns = wire.timestamp_ns(value)
     return None if ns is None else from_unix_ns(ns)
 
 

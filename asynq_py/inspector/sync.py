@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -189,20 +189,15 @@ class Inspector:
             error: Only those whose last error has this text in it, upper or lower case.
 
         Raises:
-            QueueNotFoundError: There is no such queue.
+            ConfigError: A value can never work.
+            QueueNotFoundError: There is no such queue; where the first task is asked for.
         """
+        # Checked now, not when the first task is asked for.
+        check_text("queue", queue)
         which = check_state(state)
-        wanted = calls.matches(type=type, older_than=older_than, error=error)
         named = check_group(which, group)
-        start = 0
-        while True:
-            now_ns = self._clock.now_ns()
-            op = calls.list_tasks(queue, which, named, start, ITER_TASKS, now_ns)
-            page = self._connection.run(op)
-            yield from filter(wanted, page)
-            if len(page) < ITER_TASKS:
-                return
-            start += ITER_TASKS
+        wanted = calls.matches(type=type, older_than=older_than, error=error)
+        return self._iterate(queue, which, named, wanted)
 
     def get_task(self, queue: str, task_id: str) -> TaskInfo:
         """One task.
@@ -371,6 +366,23 @@ class Inspector:
 
     def _now_s(self) -> int:
         return self._clock.now_ns() // NANOSECONDS
+
+    def _iterate(
+        self,
+        queue: str,
+        state: TaskState,
+        group: str | None,
+        wanted: Callable[[TaskInfo], bool],
+    ) -> Iterator[TaskInfo]:
+        start = 0
+        while True:
+            now_ns = self._clock.now_ns()
+            op = calls.list_tasks(queue, state, group, start, ITER_TASKS, now_ns)
+            page = self._connection.run(op)
+            yield from filter(wanted, page)
+            if len(page) < ITER_TASKS:
+                return
+            start += ITER_TASKS
 
     def _move(self, queue: str, task_id: str, target: str) -> None:
         check_text("queue", queue)

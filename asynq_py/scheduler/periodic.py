@@ -20,6 +20,23 @@ from asynq_py.task import Task
 PayloadOf: TypeAlias = Callable[[datetime], object]
 
 
+class EntryOptions(EnqueueOptions, total=False):
+    """The keyword arguments of :class:`PeriodicTask`, for those that hand them on."""
+
+    name: str | None
+    location: str | ZoneInfo | None
+    misfire: Misfire | None
+    overlap: Overlap
+    jitter: Duration | None
+    start_at: datetime | None
+    end_at: datetime | None
+    max_runs: int | None
+    exclude: Iterable[date]
+    payload: PayloadOf | None
+    codec: Codec
+    dialect: str
+
+
 class PeriodicTask:
     """A task and when it is enqueued; immutable.
 

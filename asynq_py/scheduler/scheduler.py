@@ -7,24 +7,20 @@ import queue
 import signal
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
-from zoneinfo import ZoneInfo
 
 from asynq_py.broker.control import pause, resume, trigger
 from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
-from asynq_py.codec import JSON, Codec
 from asynq_py.errors import ConfigError, ShutdownTimeoutError
-from asynq_py.options import Duration, EnqueueOptions
 from asynq_py.scheduler.backfill import Backfill, Backfilled
 from asynq_py.scheduler.book import Book, Changes, make_slot, make_slots
 from asynq_py.scheduler.config import SchedulerConfig
 from asynq_py.scheduler.engine import Engine
 from asynq_py.scheduler.entry import Entry
 from asynq_py.scheduler.lifecycle import Lifecycle, State
-from asynq_py.scheduler.periodic import PayloadOf, PeriodicTask
-from asynq_py.scheduler.policy import Misfire, Overlap
+from asynq_py.scheduler.periodic import EntryOptions, PeriodicTask
 from asynq_py.scheduler.timetable import Due
 from asynq_py.task import Task
 
@@ -66,25 +62,7 @@ class Scheduler:
 
     # -- entries --
 
-    def register(
-        self,
-        spec: str,
-        task: Task,
-        *,
-        name: str | None = None,
-        location: str | ZoneInfo | None = None,
-        misfire: Misfire | None = None,
-        overlap: Overlap = Overlap.ALLOW,
-        jitter: Duration | None = None,
-        start_at: datetime | None = None,
-        end_at: datetime | None = None,
-        max_runs: int | None = None,
-        exclude: Iterable[date] = (),
-        payload: PayloadOf | None = None,
-        codec: Codec = JSON,
-        dialect: str = "asynq",
-        **options: Unpack[EnqueueOptions],
-    ) -> str:
+    def register(self, spec: str, task: Task, **definition: Unpack[EntryOptions]) -> str:
         """Adds an entry; the arguments are those of :class:`PeriodicTask`.
 
         Without a name and without leader election, tasks are byte for byte what Go's
@@ -99,24 +77,7 @@ class Scheduler:
             SchedulerRunningError: The scheduler runs.
             SchedulerStoppedError: It was stopped.
         """
-        definition = PeriodicTask(
-            spec,
-            task,
-            name=name,
-            location=location,
-            misfire=misfire,
-            overlap=overlap,
-            jitter=jitter,
-            start_at=start_at,
-            end_at=end_at,
-            max_runs=max_runs,
-            exclude=exclude,
-            payload=payload,
-            codec=codec,
-            dialect=dialect,
-            **options,
-        )
-        slot = make_slot(definition, self._config)
+        slot = make_slot(PeriodicTask(spec, task, **definition), self._config)
         with self._book.lock.write():
             self._lifecycle.check_unsealed("register an entry")
             self._book.add(slot)

@@ -7,7 +7,9 @@ missing one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TypeVar
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -25,14 +27,15 @@ __all__ = [
     "SchedulerEnqueueEvent",
     "SchedulerEntry",
     "ServerInfo",
+    "Timestamp",
     "WorkerInfo",
-    "read_scheduler_enqueue_event",
-    "read_scheduler_entry",
-    "read_server_info",
-    "read_worker_info",
+    "read",
+    "readable",
     "scheduler_enqueue_event",
     "scheduler_entry",
 ]
+
+M = TypeVar("M", SchedulerEnqueueEvent, SchedulerEntry, ServerInfo, WorkerInfo)
 
 # Go's zero time, 0001-01-01T00:00:00Z.
 _ZERO_TIME_S = -62135596800
@@ -79,49 +82,22 @@ def scheduler_enqueue_event(task_id: str, enqueued_ns: int) -> SchedulerEnqueueE
     return SchedulerEnqueueEvent(task_id=task_id, enqueue_time=timestamp(enqueued_ns))
 
 
-def read_scheduler_entry(data: bytes) -> SchedulerEntry:
-    """Reads an entry.
+def read(kind: type[M], data: bytes) -> M:
+    """Reads a message of a kind.
 
     Raises:
-        WireError: The bytes are no SchedulerEntry.
+        WireError: The bytes are none.
     """
     try:
-        return SchedulerEntry.FromString(data)
+        return kind.FromString(data)
     except DecodeError as error:
-        raise WireError(f"no scheduler entry: {error}") from error
+        raise WireError(f"no {kind.__name__}: {error}") from error
 
 
-def read_scheduler_enqueue_event(data: bytes) -> SchedulerEnqueueEvent:
-    """Reads a run.
-
-    Raises:
-        WireError: The bytes are no SchedulerEnqueueEvent.
-    """
-    try:
-        return SchedulerEnqueueEvent.FromString(data)
-    except DecodeError as error:
-        raise WireError(f"no enqueue event: {error}") from error
-
-
-def read_server_info(data: bytes) -> ServerInfo:
-    """Reads a worker server.
-
-    Raises:
-        WireError: The bytes are no ServerInfo.
-    """
-    try:
-        return ServerInfo.FromString(data)
-    except DecodeError as error:
-        raise WireError(f"no server: {error}") from error
-
-
-def read_worker_info(data: bytes) -> WorkerInfo:
-    """Reads what a worker is at.
-
-    Raises:
-        WireError: The bytes are no WorkerInfo.
-    """
-    try:
-        return WorkerInfo.FromString(data)
-    except DecodeError as error:
-        raise WireError(f"no worker: {error}") from error
+def readable(kind: type[M], items: Iterable[bytes]) -> list[M]:
+    """Those of a kind that can be read; the others are left out, as in Go."""
+    found = []
+    for data in items:
+        with suppress(WireError):
+            found.append(read(kind, data))
+    return found

@@ -22,31 +22,43 @@ type Entry struct {
 	TTL   int64  `json:"ttl_ms"` // -1: never expires
 }
 
-// Dump reads the whole database. Keys are taken as text.
+// Dump reads the whole database, in three round trips. Keys are taken as text.
 func Dump(ctx context.Context, c *redis.Client) (map[string]Entry, error) {
 	keys, err := c.Keys(ctx, "*").Result()
 	if err != nil {
 		return nil, err
 	}
+	asked := c.Pipeline()
+	kinds := make([]*redis.StatusCmd, len(keys))
+	for i, key := range keys {
+		kinds[i] = asked.Type(ctx, key)
+	}
+	if _, err := asked.Exec(ctx); err != nil {
+		return nil, err
+	}
+	asked = c.Pipeline()
+	values := make([]func() (any, error), len(keys))
+	ttls := make([]*redis.DurationCmd, len(keys))
+	for i, key := range keys {
+		values[i] = read(ctx, asked, key, kinds[i].Val())
+		ttls[i] = asked.PTTL(ctx, key)
+	}
+	// What goes wrong is told by each command for itself.
+	asked.Exec(ctx)
 	out := make(map[string]Entry, len(keys))
-	for _, key := range keys {
-		kind, err := c.Type(ctx, key).Result()
-		if err != nil {
-			return nil, err
-		}
-		value, err := read(ctx, c, key, kind)
-		if err == redis.Nil || kind == "none" {
+	for i, key := range keys {
+		value, err := values[i]()
+		if err == redis.Nil || kinds[i].Val() == "none" {
 			continue // it expired meanwhile
+		}
+		if err == nil {
+			err = ttls[i].Err()
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", key, err)
 		}
-		ttl, err := c.PTTL(ctx, key).Result()
-		if err != nil {
-			return nil, err
-		}
-		entry := Entry{Type: kind, Value: value, TTL: -1}
-		if ttl > 0 {
+		entry := Entry{Type: kinds[i].Val(), Value: value, TTL: -1}
+		if ttl := ttls[i].Val(); ttl > 0 {
 			entry.TTL = int64(ttl / time.Millisecond)
 		}
 		out[key] = entry
@@ -54,35 +66,43 @@ func Dump(ctx context.Context, c *redis.Client) (map[string]Entry, error) {
 	return out, nil
 }
 
-func read(ctx context.Context, c *redis.Client, key, kind string) (any, error) {
+// read asks for a value; the function that it returns gives the answer, when there is one.
+func read(ctx context.Context, c redis.Cmdable, key, kind string) func() (any, error) {
 	switch kind {
 	case "string":
-		return c.Get(ctx, key).Bytes()
+		answer := c.Get(ctx, key)
+		return func() (any, error) { return answer.Bytes() }
 	case "list":
-		items, err := c.LRange(ctx, key, 0, -1).Result()
-		return byteStrings(items), err
+		answer := c.LRange(ctx, key, 0, -1)
+		return func() (any, error) { return byteStrings(answer.Val()), answer.Err() }
 	case "set":
-		items, err := c.SMembers(ctx, key).Result()
-		sort.Strings(items)
-		return byteStrings(items), err
+		answer := c.SMembers(ctx, key)
+		return func() (any, error) {
+			sort.Strings(answer.Val())
+			return byteStrings(answer.Val()), answer.Err()
+		}
 	case "hash":
-		fields, err := c.HGetAll(ctx, key).Result()
-		out := make(map[string][]byte, len(fields))
-		for field, value := range fields {
-			out[field] = []byte(value)
+		answer := c.HGetAll(ctx, key)
+		return func() (any, error) {
+			out := make(map[string][]byte, len(answer.Val()))
+			for field, value := range answer.Val() {
+				out[field] = []byte(value)
+			}
+			return out, answer.Err()
 		}
-		return out, err
 	case "zset":
-		items, err := c.ZRangeWithScores(ctx, key, 0, -1).Result()
-		out := make([][2]any, 0, len(items))
-		for _, item := range items {
-			out = append(out, [2]any{[]byte(item.Member.(string)), item.Score})
+		answer := c.ZRangeWithScores(ctx, key, 0, -1)
+		return func() (any, error) {
+			out := make([][2]any, 0, len(answer.Val()))
+			for _, item := range answer.Val() {
+				out = append(out, [2]any{[]byte(item.Member.(string)), item.Score})
+			}
+			return out, answer.Err()
 		}
-		return out, err
 	case "none":
-		return nil, nil
+		return func() (any, error) { return nil, nil }
 	}
-	return nil, fmt.Errorf("no rule for the type %q", kind)
+	return func() (any, error) { return nil, fmt.Errorf("no rule for the type %q", kind) }
 }
 
 func byteStrings(items []string) [][]byte {

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from asynq_py import (
     JSON_SORTED,
     ConfigError,
+    EnqueueOptions,
     LeaderElection,
     Misfire,
     Overlap,
@@ -22,6 +23,7 @@ from asynq_py import (
     SchedulerConfig,
     Task,
 )
+from asynq_py.scheduler.periodic import EntryOptions
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -284,3 +286,11 @@ def test_a_codec_of_the_users_own_has_the_same_fingerprint_everywhere() -> None:
     )
 
     assert first.fingerprint() == second.fingerprint()
+
+
+def test_the_arguments_that_are_handed_on_are_those_of_a_periodic_task() -> None:
+    taken = get_type_hints(PeriodicTask.__init__)
+    for own in ("return", "spec", "task", "options"):
+        del taken[own]
+
+    assert get_type_hints(EntryOptions) == get_type_hints(EnqueueOptions) | taken
