@@ -81,6 +81,10 @@ class UnavailableError(BrokerError):
     """There is no connection to Redis, or it was lost."""
 
 
+#: The codes of a RejectedError that refuse whoever asks, whatever was asked.
+NOT_LET_IN = frozenset({"NOAUTH", "WRONGPASS"})
+
+
 class RejectedError(BrokerError):
     """Redis answered with an error and changed nothing.
 

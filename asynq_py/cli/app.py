@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from asynq_py import __version__
 from asynq_py.cli import cron, group, queue, scheduler, server, task
 from asynq_py.cli.enqueue import enqueue
 from asynq_py.cli.options import Output, OutputOption
 from asynq_py.cli.output import printable
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import PASSWORD_VARIABLE, before_commands, connected
 from asynq_py.connection import RedisConfig
-from asynq_py.errors import AsynqError
+from asynq_py.errors import NOT_LET_IN, AsynqError
 
 #: The exit code of a program that SIGINT ended.
 INTERRUPTED = 130
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     except AsynqError as error:
         # Several lines only where there are several faults.
         for line in str(error).splitlines():
-            sys.stderr.write(f"asynq-py: {line}\n")
+            sys.stderr.write(f"asynq-py: {line}{_hint(error)}\n")
         return 1
     except BrokenPipeError:
         # Whoever read has seen enough; what is left to write must not fail at exit.
@@ -70,6 +71,13 @@ def run(arguments: Sequence[str]) -> int:
     return code
 
 
+def _hint(error: AsynqError) -> str:
+    """What a user who is not let in can do."""
+    if getattr(error, "code", "") not in NOT_LET_IN:
+        return ""
+    return f" (--username and --password-file say who asks, or {PASSWORD_VARIABLE})"
+
+
 # Any: click's classes have moved between typer's releases.
 def _tell_usage(error: Any) -> None:  # noqa: ANN401
     """Says what is wrong with the usage, in a line."""
@@ -79,7 +87,7 @@ def _tell_usage(error: Any) -> None:  # noqa: ANN401
     context = getattr(error, "ctx", None)
     hint = f" (see {context.command_path} --help)" if context is not None else ""
     # What typer says where no argument is to blame alone.
-    message = message.removeprefix("Invalid value: ").rstrip(".")
+    message = message.removeprefix("Invalid value: ").replace("Value error, ", "").rstrip(".")
     sys.stderr.write(f"asynq-py: {printable(message)}{hint}\n")
 
 
@@ -90,6 +98,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
+@before_commands
 def _root(
     version: Annotated[
         bool,
@@ -113,14 +122,29 @@ def demo(
     return run_demo(seconds)
 
 
-@app.command()
+class _OptionalSeconds(TyperCommand):
+    """Takes --watch=5 for --watch 5: typer has no options whose value may be left out."""
+
+    # Any: click's classes have moved between typer's releases.
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        parted = [
+            ["--watch", arg.removeprefix("--watch=")] if arg.startswith("--watch=") else [arg]
+            for arg in args
+        ]
+        return super().parse_args(ctx, [part for parts in parted for part in parts])
+
+
+@app.command(cls=_OptionalSeconds)
 @connected
 def stats(
     where: RedisConfig,
     seconds: Annotated[
         float | None,
         typer.Argument(
-            metavar="SECONDS", min=0.1, help="How often with --watch; 2.", show_default=False
+            metavar="SECONDS",
+            min=0.1,
+            help="How often with --watch; 2. Also as --watch=SECONDS.",
+            show_default=False,
         ),
     ] = None,
     watch: Annotated[

@@ -28,8 +28,8 @@ def agreed(question: str, yes: bool) -> bool:
 
 @contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None] | None]:
-    """A bar on standard error, if that is a terminal, until the work is done."""
-    if not sys.stderr.isatty():
+    """A bar on standard error, if that is a terminal and there is work, until it is done."""
+    if not total or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from enum import StrEnum
 from typing import Annotated, TypeAlias
@@ -9,10 +10,12 @@ from typing import Annotated, TypeAlias
 import typer
 
 from asynq_py.cli.options import Output, OutputOption, connect
-from asynq_py.cli.where import connected
+from asynq_py.cli.steer import Steer, run_pause, run_resume, run_trigger
+from asynq_py.cli.where import commands_of, connected
 from asynq_py.connection import RedisConfig
+from asynq_py.inspector.sync import Inspector
 
-app = typer.Typer(help="Look at schedules, and at what schedulers do.", no_args_is_help=True)
+app = commands_of("Look at schedules, and at what schedulers do.")
 
 EntryArgument: TypeAlias = Annotated[
     str, typer.Argument(metavar="ENTRY_ID", help="As `cron ls` shows it; a name, if it has one.")
@@ -86,55 +89,46 @@ def list_(where: RedisConfig, output: OutputOption = Output.TABLE) -> int:
 @connected
 def history(
     where: RedisConfig,
-    entry_id: EntryArgument,
+    entry_ids: Annotated[
+        list[str],
+        typer.Argument(metavar="ENTRY_ID...", help="As `cron ls` shows them; a name, if any."),
+    ],
     page: Annotated[int, typer.Option(min=1, help="Which page; 1 has the newest.")] = 1,
     size: Annotated[int, typer.Option(min=1, max=1000, help="Runs on a page.")] = 30,
     output: OutputOption = Output.TABLE,
 ) -> int:
-    """List the tasks that an entry has enqueued, newest first."""
+    """List the tasks that entries have enqueued, newest first."""
     from asynq_py.cli.entries import run_history
 
-    with closing(connect(where)) as connection:
-        return run_history(connection, entry_id, page, size, output)
+    with Inspector(where) as inspector:
+        return run_history(inspector, entry_ids, page, size, output)
 
 
-@app.command()
-@connected
-def pause(
-    where: RedisConfig,
-    entry_id: EntryArgument,
-    group: GroupOption = None,
-) -> int:
-    """Let an entry run no more until it is resumed, whatever is restarted meanwhile."""
-    from asynq_py.cli.steer import run_pause
+def _on_entry(act: Steer) -> Callable[..., int]:
+    """A command that steers an entry."""
 
-    with closing(connect(where)) as connection:
-        return run_pause(connection, entry_id, group)
+    @connected
+    def command(
+        where: RedisConfig,
+        entry_id: EntryArgument,
+        group: GroupOption = None,
+        output: OutputOption = Output.TABLE,
+    ) -> int:
+        with closing(connect(where)) as connection:
+            return act(connection, entry_id, group, output)
 
-
-@app.command()
-@connected
-def resume(
-    where: RedisConfig,
-    entry_id: EntryArgument,
-    group: GroupOption = None,
-) -> int:
-    """Let a paused entry run again; name the group just as when it was paused."""
-    from asynq_py.cli.steer import run_resume
-
-    with closing(connect(where)) as connection:
-        return run_resume(connection, entry_id, group)
+    return command
 
 
-@app.command()
-@connected
-def trigger(
-    where: RedisConfig,
-    entry_id: EntryArgument,
-    group: GroupOption = None,
-) -> int:
-    """Ask running Python schedulers for one run of an entry now, beside its schedule."""
-    from asynq_py.cli.steer import run_trigger
-
-    with closing(connect(where)) as connection:
-        return run_trigger(connection, entry_id, group)
+app.command(
+    "pause",
+    help="Let an entry run no more until it is resumed, whatever is restarted meanwhile.",
+)(_on_entry(run_pause))
+app.command(
+    "resume",
+    help="Let a paused entry run again; name the group just as when it was paused.",
+)(_on_entry(run_resume))
+app.command(
+    "trigger",
+    help="Ask running Python schedulers for one run of an entry now, beside its schedule.",
+)(_on_entry(run_trigger))

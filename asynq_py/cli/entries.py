@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 
 from asynq_py.broker.control import read_paused
 from asynq_py.broker.presence import (
     PublishedEntries,
     list_schedulers,
-    read_enqueue_events,
     read_scheduler_entries,
 )
+from asynq_py.cli.arguments import usage
 from asynq_py.cli.options import Output
 from asynq_py.cli.output import (
+    SEPARATOR,
     bytes_json,
     bytes_text,
     cell,
     console,
     iso,
+    moment_json,
+    moment_text,
+    printable,
     show_json,
     show_table,
     since,
     until,
 )
-from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
+from asynq_py.clock import SYSTEM_CLOCK, unix_ns
 from asynq_py.connection.sync import Connection
+from asynq_py.inspector.sync import Inspector
 from asynq_py.wire.presence import SchedulerEntry, timestamp_ns
 
 
@@ -37,7 +44,7 @@ def run_list(connection: Connection, output: Output) -> int:
     if output is Output.JSON:
         show_json([_to_programs(entry, paused) for entry in entries])
     elif entries:
-        columns = ("Entry ID", "Spec", "Type", "Payload", "Options", "Next", "Prev")
+        columns = ("EntryID", "Spec", "Type", "Payload", "Options", "Next", "Prev")
         rows = [_to_people(entry, paused, now_ns) for entry in entries]
         show_table(columns, rows, fold=["Payload", "Options"])
     else:
@@ -47,19 +54,38 @@ def run_list(connection: Connection, output: Output) -> int:
     return 0
 
 
-def run_history(connection: Connection, entry_id: str, page: int, size: int, output: Output) -> int:
-    """Prints a page of an entry's runs; returns the exit code."""
-    events = connection.run(read_enqueue_events(entry_id, (page - 1) * size, size))
-    runs = [(event.task_id, timestamp_ns(event.enqueue_time)) for event in events]
-    now_ns = SYSTEM_CLOCK.now_ns()
+def run_history(
+    inspector: Inspector, entry_ids: Sequence[str], page: int, size: int, output: Output
+) -> int:
+    """Prints a page of the runs of each entry; returns the exit code."""
+    with usage():
+        found = [
+            (entry_id, inspector.scheduler_history(entry_id, page=page, size=size))
+            for entry_id in entry_ids
+        ]
     if output is Output.JSON:
-        show_json([{"task_id": task_id, "enqueued_at": iso(at_ns)} for task_id, at_ns in runs])
-    elif runs:
-        show_table(("Task ID", "Enqueued At"), [(i, _enqueued(at, now_ns)) for i, at in runs])
-    elif page == 1:
-        console().print(f"No runs of entry {entry_id!r} are known")
-    else:
-        console().print(f"Entry {entry_id!r} has no page {page} of runs")
+        show_json(
+            [
+                {
+                    "entry": entry_id,
+                    "task_id": run.task_id,
+                    "enqueued_at": moment_json(run.enqueued_at),
+                }
+                for entry_id, runs in found
+                for run in runs
+            ]
+        )
+        return 0
+    now_ns = SYSTEM_CLOCK.now_ns()
+    for number, (entry_id, runs) in enumerate(found):
+        if number:
+            console().print(f"\n{SEPARATOR}\n")
+        console().print(f"Entry: {printable(entry_id)}\n")
+        if runs:
+            rows = [(run.task_id, _enqueued(run.enqueued_at, now_ns)) for run in runs]
+            show_table(("TaskID", "EnqueuedAt"), rows)
+        else:
+            console().print("No runs are known" + (f" on page {page}" if page > 1 else ""))
     return 0
 
 
@@ -79,10 +105,10 @@ def _order(entry: SchedulerEntry) -> tuple[bool, int, str]:
 
 
 def _to_people(entry: SchedulerEntry, paused: set[str], now_ns: int) -> tuple[str, ...]:
-    when = until(timestamp_ns(entry.next_enqueue_time), now_ns)
+    when = until(timestamp_ns(entry.next_enqueue_time), now_ns).capitalize()
     names = sorted(name for name in paused if stops(name, entry.id))
     if entry.id in names:
-        when = "paused"
+        when = "Paused"
     elif names:
         # An entry that is shown does not tell its group.
         when += f" (paused in {', '.join(name.removesuffix('/' + entry.id) for name in names)})"
@@ -110,7 +136,5 @@ def _to_programs(entry: SchedulerEntry, paused: set[str]) -> dict[str, object]:
     }
 
 
-def _enqueued(at_ns: int | None, now_ns: int) -> str:
-    if at_ns is None:
-        return "N/A"
-    return f"{from_unix_ns(at_ns):%Y-%m-%d %H:%M:%S} UTC ({since(at_ns, now_ns)})"
+def _enqueued(at: datetime | None, now_ns: int) -> str:
+    return "N/A" if at is None else f"{moment_text(at)} ({since(unix_ns(at), now_ns)})"

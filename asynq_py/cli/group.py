@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import typer
-
 from asynq_py.cli.arguments import named
 from asynq_py.cli.options import Output, OutputOption, QueueArgument, QueueOption
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import commands_of, connected
 from asynq_py.connection import RedisConfig
 from asynq_py.inspector.sync import Inspector
 
-app = typer.Typer(help="Look at groups of tasks.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Look at groups of tasks."""
+app = commands_of("Look at groups of tasks.")
 
 
 @app.command("list", hidden=True)

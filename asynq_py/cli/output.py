@@ -13,6 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from asynq_py.cli.options import Output
 from asynq_py.clock import NANOSECONDS, from_unix_ns, unix_ns
 from asynq_py.wire.gotext import duration
 
@@ -22,6 +23,8 @@ _UNLIMITED = 100_000
 _FOLDED_TO = 24
 #: The most characters of a payload or an error that a table shows.
 CELL_SHOWN = 80
+#: What parts one queue, or entry, from the next.
+SEPARATOR = "=" * 49
 
 
 def show_table(
@@ -81,6 +84,15 @@ def heading(text: str) -> str:
 def show_json(data: object) -> None:
     """Prints data as JSON."""
     sys.stdout.write(_utf8(json.dumps(data, indent=2, ensure_ascii=False)) + "\n")
+
+
+def show_done(output: Output, said: str, facts: object) -> int:
+    """Says what was done, to people in a line, to programs as JSON; returns the exit code."""
+    if output is Output.JSON:
+        show_json(facts)
+    else:
+        sys.stdout.write(printable(said) + "\n")
+    return 0
 
 
 def show_json_lines(items: Iterable[object]) -> None:
@@ -148,11 +160,11 @@ def error_rate(processed: int, failed: int) -> str:
 
 
 def until(at_ns: int | None, now_ns: int) -> str:
-    """When something happens, as Go's tools say it: "In 12s", "Now"; "never" for None."""
+    """When something happens, as Go's tools say it: "in 12s", "now"; "never" for None."""
     if at_ns is None:
         return "never"
     left_s = _rounded_s(at_ns - now_ns)
-    return f"In {duration(left_s * NANOSECONDS)}" if left_s > 0 else "Now"
+    return f"in {duration(left_s * NANOSECONDS)}" if left_s > 0 else "now"
 
 
 def since(at_ns: int | None, now_ns: int) -> str:

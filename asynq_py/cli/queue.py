@@ -8,11 +8,11 @@ import typer
 
 from asynq_py.cli.completion import queues as known_queues
 from asynq_py.cli.options import Output, OutputOption, YesOption
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import commands_of, connected
 from asynq_py.connection import RedisConfig
 from asynq_py.inspector.sync import Inspector
 
-app = typer.Typer(help="Look at queues, pause and remove them.", no_args_is_help=True)
+app = commands_of("Look at queues, pause and remove them.")
 
 QueuesArgument: TypeAlias = Annotated[
     list[str],
@@ -60,23 +60,23 @@ def history(
 
 @app.command()
 @connected
-def pause(where: RedisConfig, queues: QueuesArgument) -> int:
+def pause(where: RedisConfig, queues: QueuesArgument, output: OutputOption = Output.TABLE) -> int:
     """Have workers take nothing from queues until they are resumed."""
     from asynq_py.cli.queues import run_pause
 
     with Inspector(where) as inspector:
-        return run_pause(inspector, queues)
+        return run_pause(inspector, queues, output)
 
 
 @app.command("unpause")
 @app.command("resume")
 @connected
-def resume(where: RedisConfig, queues: QueuesArgument) -> int:
+def resume(where: RedisConfig, queues: QueuesArgument, output: OutputOption = Output.TABLE) -> int:
     """Have workers take from queues again; resume and unpause are the same."""
     from asynq_py.cli.queues import run_resume
 
     with Inspector(where) as inspector:
-        return run_resume(inspector, queues)
+        return run_resume(inspector, queues, output)
 
 
 @app.command("delete", hidden=True)
@@ -90,9 +90,10 @@ def remove(
         bool, typer.Option("--force", "-f", help="With their tasks, unless one is active.")
     ] = False,
     yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
 ) -> int:
     """Remove queues with all that belongs to them, if they are empty or it is forced."""
     from asynq_py.cli.queues import run_remove
 
     with Inspector(where) as inspector:
-        return run_remove(inspector, queues, force, yes)
+        return run_remove(inspector, queues, force, yes, output)

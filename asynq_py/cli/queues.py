@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 
 import typer
@@ -12,6 +12,7 @@ from asynq_py.cli.arguments import usage
 from asynq_py.cli.asking import agreed, progress_bar
 from asynq_py.cli.options import Output
 from asynq_py.cli.output import (
+    SEPARATOR,
     console,
     error_rate,
     heading,
@@ -37,8 +38,6 @@ STATES = (
     TaskState.ARCHIVED,
     TaskState.COMPLETED,
 )
-#: What parts one queue from the next.
-_SEPARATOR = "=" * 49
 
 
 def run_list(inspector: Inspector, is_cluster: bool, output: Output) -> int:
@@ -61,8 +60,11 @@ def run_list(inspector: Inspector, is_cluster: bool, output: Output) -> int:
         ]
         show_table(("Queue", "Cluster KeySlot", "Cluster Nodes"), rows)
     else:
-        for name in inspector.queues():
+        names = inspector.queues()
+        for name in names:
             typer.echo(printable(name))
+        if not names:  # not among the output, which has names and nothing else
+            note("there are no queues")
     return 0
 
 
@@ -75,7 +77,7 @@ def run_inspect(inspector: Inspector, queues: Sequence[str], output: Output) -> 
         return code
     for number, info in enumerate(found):
         if number:
-            typer.echo(f"\n{_SEPARATOR}\n")
+            typer.echo(f"\n{SEPARATOR}\n")
         _show_info(info)
     return code
 
@@ -100,41 +102,37 @@ def run_history(inspector: Inspector, queues: Sequence[str], days: int, output: 
         return code
     for number, (queue, stats) in enumerate(found):
         if number:
-            typer.echo(f"\n{_SEPARATOR}\n")
+            typer.echo(f"\n{SEPARATOR}\n")
         typer.echo(f"Queue: {printable(queue)}\n")
         rows = [(f"{day.date:%Y-%m-%d}", *daily(day.processed, day.failed)) for day in stats]
         show_table(("date (UTC)", "processed", "failed", "error rate"), rows)
     return code
 
 
-def run_pause(inspector: Inspector, queues: Sequence[str]) -> int:
+def run_pause(inspector: Inspector, queues: Sequence[str], output: Output) -> int:
     """Pauses queues; returns the exit code."""
 
     def pause(queue: str) -> None:
         inspector.pause_queue(queue)
-        typer.echo(f"Successfully paused queue {quote(queue)}")
         if queue not in inspector.queues():
             note(f"there is no queue {quote(queue)} yet")
 
-    return each(queues, pause)
+    return _change(queues, pause, "paused", {"paused": True}, output)
 
 
-def run_resume(inspector: Inspector, queues: Sequence[str]) -> int:
+def run_resume(inspector: Inspector, queues: Sequence[str], output: Output) -> int:
     """Resumes queues; returns the exit code."""
-
-    def resume(queue: str) -> None:
-        inspector.unpause_queue(queue)
-        typer.echo(f"Successfully unpaused queue {quote(queue)}")
-
-    return each(queues, resume)
+    return _change(queues, inspector.unpause_queue, "unpaused", {"paused": False}, output)
 
 
-def run_remove(inspector: Inspector, queues: Sequence[str], force: bool, yes: bool) -> int:
+def run_remove(
+    inspector: Inspector, queues: Sequence[str], force: bool, yes: bool, output: Output
+) -> int:
     """Removes queues; returns the exit code."""
     if force:
         names = ", ".join(quote(queue) for queue in queues)
-        word = "queue" if len(queues) == 1 else "queues"
-        if not agreed(f"Remove {word} {names} with all their tasks?", yes):
+        word, whose = ("queue", "its") if len(queues) == 1 else ("queues", "their")
+        if not agreed(f"Remove {word} {names} with all {whose} tasks?", yes):
             return 1
 
     def remove(queue: str) -> None:
@@ -146,9 +144,8 @@ def run_remove(inspector: Inspector, queues: Sequence[str], force: bool, yes: bo
                 if force:
                     raise
                 raise QueueNotEmptyError(f"{error}; --force removes it with its tasks") from None
-        typer.echo(f"Successfully removed queue {quote(queue)}")
 
-    return each(queues, remove)
+    return _change(queues, remove, "removed", {"removed": True}, output)
 
 
 def run_groups(inspector: Inspector, queue: str, output: Output) -> int:
@@ -175,6 +172,28 @@ def each(queues: Sequence[str], act: Callable[[str], None]) -> int:
         except (NotFoundError, ConflictError) as error:
             note(str(error))
             code = 1
+    return code
+
+
+def _change(
+    queues: Sequence[str],
+    change: Callable[[str], None],
+    done: str,
+    facts: Mapping[str, object],
+    output: Output,
+) -> int:
+    """Changes each queue and says so; returns the exit code."""
+    changed: list[dict[str, object]] = []
+
+    def change_one(queue: str) -> None:
+        change(queue)
+        changed.append({"queue": queue, **facts})
+        if output is Output.TABLE:
+            typer.echo(f"Successfully {done} queue {quote(queue)}")
+
+    code = each(queues, change_one)
+    if output is Output.JSON:
+        show_json(changed)
     return code
 
 

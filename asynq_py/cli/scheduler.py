@@ -15,15 +15,10 @@ from typing import Annotated
 
 import typer
 
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import commands_of, connected
 from asynq_py.connection import RedisConfig
 
-app = typer.Typer(help="Run a scheduler.", no_args_is_help=True)
-
-
-@app.callback()
-def _scheduler() -> None:
-    """Run a scheduler."""
+app = commands_of("Run a scheduler.")
 
 
 @app.command()

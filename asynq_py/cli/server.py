@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from asynq_py.cli.options import Output, OutputOption
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import commands_of, connected
 from asynq_py.connection import RedisConfig
 from asynq_py.inspector.sync import Inspector
 
-app = typer.Typer(help="Look at worker servers, in Go or in Python.", no_args_is_help=True)
-
-
-@app.callback()
-def _server() -> None:
-    """Look at worker servers, in Go or in Python."""
+app = commands_of("Look at worker servers, in Go or in Python.")
 
 
 @app.command("list", hidden=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from asynq_py.broker.steering import ARCHIVE, DELETE, RUN
 from asynq_py.cli.arguments import named, placed, span_value
 from asynq_py.cli.enqueue import JSONOption, PayloadFileOption, enqueue
 from asynq_py.cli.options import (
@@ -21,11 +24,15 @@ from asynq_py.cli.options import (
     StateOption,
     YesOption,
 )
-from asynq_py.cli.where import connected
+from asynq_py.cli.where import commands_of, connected
 from asynq_py.connection import RedisConfig
 from asynq_py.inspector.sync import Inspector
+from asynq_py.wire.message import TaskState
 
-app = typer.Typer(help="Enqueue tasks, look at them and steer them.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from asynq_py.cli.tasks import MoveAll
+
+app = commands_of("Enqueue tasks, look at them and steer them.")
 app.command("enqueue")(enqueue)
 
 PayloadArgument: TypeAlias = Annotated[
@@ -112,65 +119,48 @@ def inspect(
 def cancel(
     where: RedisConfig,
     task_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Of active tasks.")],
+    output: OutputOption = Output.TABLE,
 ) -> int:
     """Ask the workers that run tasks to stop; nobody answers."""
     from asynq_py.cli.tasks import run_cancel
 
     with Inspector(where) as inspector:
-        return run_cancel(inspector, task_ids)
+        return run_cancel(inspector, task_ids, output)
 
 
-@app.command()
-@connected
-def run(
-    where: RedisConfig,
-    queue: QueueArgument = None,
-    task_id: IDArgument = None,
-    q: QueueOption = None,
-    i: IDOption = None,
-) -> int:
-    """Make a task pending, whatever it waits for; also if it is archived or completed."""
-    from asynq_py.cli.tasks import run_one
+def _on_one(
+    move: Callable[[Inspector, str, str], None], done: str, state: TaskState | None
+) -> Callable[..., int]:
+    """A command that brings one task to a state; None where it is then gone."""
 
-    name, id_ = named({"QUEUE": q, "ID": i}, queue, task_id)
-    with Inspector(where) as inspector:
-        return run_one(inspector.run_task, name, id_, "task is now pending")
+    @connected
+    def command(
+        where: RedisConfig,
+        queue: QueueArgument = None,
+        task_id: IDArgument = None,
+        q: QueueOption = None,
+        i: IDOption = None,
+        output: OutputOption = Output.TABLE,
+    ) -> int:
+        from asynq_py.cli.tasks import run_one
 
+        name, id_ = named({"QUEUE": q, "ID": i}, queue, task_id)
+        with Inspector(where) as inspector:
+            return run_one(partial(move, inspector), name, id_, done, state, output)
 
-@app.command()
-@connected
-def archive(
-    where: RedisConfig,
-    queue: QueueArgument = None,
-    task_id: IDArgument = None,
-    q: QueueOption = None,
-    i: IDOption = None,
-) -> int:
-    """Have a task never run, and keep it to look at."""
-    from asynq_py.cli.tasks import run_one
-
-    name, id_ = named({"QUEUE": q, "ID": i}, queue, task_id)
-    with Inspector(where) as inspector:
-        return run_one(inspector.archive_task, name, id_, "task archived")
+    return command
 
 
-@app.command("remove", hidden=True)
-@app.command("rm", hidden=True)
-@app.command("delete")
-@connected
-def delete(
-    where: RedisConfig,
-    queue: QueueArgument = None,
-    task_id: IDArgument = None,
-    q: QueueOption = None,
-    i: IDOption = None,
-) -> int:
-    """Delete a task, and free its uniqueness lock."""
-    from asynq_py.cli.tasks import run_one
-
-    name, id_ = named({"QUEUE": q, "ID": i}, queue, task_id)
-    with Inspector(where) as inspector:
-        return run_one(inspector.delete_task, name, id_, "task deleted")
+app.command(
+    "run", help="Make a task pending, whatever it waits for; also if it is archived or completed."
+)(_on_one(Inspector.run_task, "task is now pending", TaskState.PENDING))
+app.command("archive", help="Have a task never run, and keep it to look at.")(
+    _on_one(Inspector.archive_task, "task archived", TaskState.ARCHIVED)
+)
+for _name in ("delete", "remove", "rm"):
+    app.command(
+        _name, help="Delete a task, and free its uniqueness lock.", hidden=_name != "delete"
+    )(_on_one(Inspector.delete_task, "task deleted", None))
 
 
 @app.command()
@@ -185,6 +175,7 @@ def update(
     p: PayloadOption = None,
     payload_file: PayloadFileOption = None,
     json: JSONOption = False,
+    output: OutputOption = Output.TABLE,
 ) -> int:
     """Give a scheduled task another payload; its uniqueness lock stays as it is."""
     from asynq_py.cli.payload import payload_of
@@ -197,67 +188,43 @@ def update(
     with Inspector(where) as inspector:
         return run_one(
             lambda queue, id_: inspector.update_payload(queue, id_, data),
-            name,
-            id_,
-            "payload updated",
+            *(name, id_, "payload updated", TaskState.SCHEDULED, output),
         )
 
 
-@app.command()
-@connected
-def runall(
-    where: RedisConfig,
-    queue: QueueArgument = None,
-    state: StateArgument = None,
-    q: QueueOption = None,
-    s: StateOption = None,
-    group: GroupOption = None,
-    yes: YesOption = False,
-) -> int:
-    """Make all tasks of a state pending: scheduled, retry, archived, completed, aggregating."""
-    from asynq_py.cli.tasks import Bulk, run_bulk
+def _on_all(move: MoveAll, target: str, verb: str, done: str) -> Callable[..., int]:
+    """A command that does something with all tasks of a state."""
 
-    name, word = named({"QUEUE": q, "STATE": s}, queue, state)
-    with Inspector(where) as inspector:
-        bulk = Bulk(inspector.run_all, "Run", "tasks are now pending")
-        return run_bulk(inspector, bulk, name, word, group, yes)
+    @connected
+    def command(
+        where: RedisConfig,
+        queue: QueueArgument = None,
+        state: StateArgument = None,
+        q: QueueOption = None,
+        s: StateOption = None,
+        group: GroupOption = None,
+        yes: YesOption = False,
+        output: OutputOption = Output.TABLE,
+    ) -> int:
+        from asynq_py.cli.tasks import Bulk, run_bulk
 
+        name, word = named({"QUEUE": q, "STATE": s}, queue, state)
+        with Inspector(where) as inspector:
+            bulk = Bulk(move, target, verb, done)
+            return run_bulk(inspector, bulk, name, word, group, yes, output)
 
-@app.command()
-@connected
-def archiveall(
-    where: RedisConfig,
-    queue: QueueArgument = None,
-    state: StateArgument = None,
-    q: QueueOption = None,
-    s: StateOption = None,
-    group: GroupOption = None,
-    yes: YesOption = False,
-) -> int:
-    """Archive all tasks of a state: pending, scheduled, retry, completed, aggregating."""
-    from asynq_py.cli.tasks import Bulk, run_bulk
-
-    name, word = named({"QUEUE": q, "STATE": s}, queue, state)
-    with Inspector(where) as inspector:
-        bulk = Bulk(inspector.archive_all, "Archive", "tasks archived")
-        return run_bulk(inspector, bulk, name, word, group, yes)
+    return command
 
 
-@app.command()
-@connected
-def deleteall(
-    where: RedisConfig,
-    queue: QueueArgument = None,
-    state: StateArgument = None,
-    q: QueueOption = None,
-    s: StateOption = None,
-    group: GroupOption = None,
-    yes: YesOption = False,
-) -> int:
-    """Delete all tasks of a state, whichever but active, and free their uniqueness locks."""
-    from asynq_py.cli.tasks import Bulk, run_bulk
-
-    name, word = named({"QUEUE": q, "STATE": s}, queue, state)
-    with Inspector(where) as inspector:
-        bulk = Bulk(inspector.delete_all, "Delete", "tasks deleted")
-        return run_bulk(inspector, bulk, name, word, group, yes)
+app.command(
+    "runall",
+    help="Make all tasks of a state pending: scheduled, retry, archived, completed, aggregating.",
+)(_on_all(Inspector.run_all, RUN, "Run", "tasks are now pending"))
+app.command(
+    "archiveall",
+    help="Archive all tasks of a state: pending, scheduled, retry, completed, aggregating.",
+)(_on_all(Inspector.archive_all, ARCHIVE, "Archive", "tasks archived"))
+app.command(
+    "deleteall",
+    help="Delete all tasks of a state, whichever but active, and free their uniqueness locks.",
+)(_on_all(Inspector.delete_all, DELETE, "Delete", "tasks deleted"))

@@ -139,7 +139,7 @@ def _next(at: datetime | None, now_ns: int) -> str:
     if at is None:
         return "n/a"
     left = until(unix_ns(at), now_ns)
-    return "now" if left == "Now" else f"{moment_text(at)} ({left[0].lower()}{left[1:]})"
+    return left if left == "now" else f"{moment_text(at)} ({left})"
 
 
 def _span(span: timedelta | None) -> str:

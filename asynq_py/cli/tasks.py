@@ -15,11 +15,18 @@ from asynq_py.broker.steering import Progress
 from asynq_py.cli.arguments import usage
 from asynq_py.cli.asking import agreed, progress_bar
 from asynq_py.cli.options import ListOutput, Output
-from asynq_py.cli.output import console, printable, show_json, show_json_lines, show_table
+from asynq_py.cli.output import (
+    console,
+    printable,
+    show_done,
+    show_json,
+    show_json_lines,
+    show_table,
+)
 from asynq_py.cli.task_shown import TABLES, describe, row, task_json
 from asynq_py.clock import SYSTEM_CLOCK, from_unix_ns
 from asynq_py.info import TaskInfo
-from asynq_py.inspector.calls import check_group, check_state
+from asynq_py.inspector.calls import check_group, check_state, check_target
 from asynq_py.inspector.sync import Inspector
 from asynq_py.options import check_text
 from asynq_py.wire.gotext import quote
@@ -42,9 +49,18 @@ class Selection:
         return (self.type, self.error, self.older_than) != (None, None, None)
 
 
-class _MoveAll(Protocol):
+class MoveAll(Protocol):
+    """What an inspector does with all tasks of a state."""
+
     def __call__(
-        self, queue: str, state: TaskState, *, group: str | None, progress: Progress | None
+        self,
+        inspector: Inspector,
+        /,
+        queue: str,
+        state: TaskState,
+        *,
+        group: str | None,
+        progress: Progress | None,
     ) -> int: ...
 
 
@@ -52,7 +68,8 @@ class _MoveAll(Protocol):
 class Bulk:
     """What is done with all tasks of a state."""
 
-    act: _MoveAll
+    move: MoveAll
+    target: str
     verb: str
     done: str
 
@@ -93,48 +110,61 @@ def run_inspect(inspector: Inspector, queue: str, task_id: str, output: Output) 
     return 0
 
 
-def run_cancel(inspector: Inspector, task_ids: Sequence[str]) -> int:
+def run_cancel(inspector: Inspector, task_ids: Sequence[str], output: Output) -> int:
     """Asks for tasks to be stopped; returns the exit code."""
     for task_id in task_ids:
         with usage():
             inspector.cancel_task(task_id)
-        typer.echo(printable(f"Sent cancelation signal for task {task_id}"))
+        if output is Output.TABLE:
+            typer.echo(printable(f"Sent cancelation signal for task {task_id}"))
+    if output is Output.JSON:
+        show_json([{"id": task_id} for task_id in task_ids])
     return 0
 
 
-def run_one(act: Callable[[str, str], None], queue: str, task_id: str, done: str) -> int:
-    """Acts on one task; returns the exit code."""
+def run_one(
+    act: Callable[[str, str], None],
+    queue: str,
+    task_id: str,
+    done: str,
+    state: TaskState | None,
+    output: Output,
+) -> int:
+    """Acts on one task, which is then in a state or gone; returns the exit code."""
     with usage():
         act(queue, task_id)
-    typer.echo(done)
-    return 0
+    return show_done(output, done, {"queue": queue, "id": task_id, "state": state})
 
 
 def run_bulk(
-    inspector: Inspector, bulk: Bulk, queue: str, state: str, group: str | None, yes: bool
+    inspector: Inspector,
+    bulk: Bulk,
+    queue: str,
+    state: str,
+    group: str | None,
+    yes: bool,
+    output: Output,
 ) -> int:
     """Acts on all tasks of a state; returns the exit code."""
     with usage():
         which = check_state(state)
         check_group(which, group)
+        check_target(which, bulk.target)
     total = _count(inspector, queue, which, group)
     place = f"queue {quote(queue)}" if group is None else f"group {quote(group)} of {quote(queue)}"
     question = f"{bulk.verb} all {which} tasks of {place}, {total} now?"
     if not agreed(question, yes):
         return 1
     with usage(), progress_bar(f"{bulk.verb} {which} tasks", total) as progress:
-        count = bulk.act(queue, which, group=group, progress=progress)
-    typer.echo(f"{count} {bulk.done}")
-    return 0
+        count = bulk.move(inspector, queue, which, group=group, progress=progress)
+    facts = {"queue": queue, "state": which, "group": group, "moved": count}
+    return show_done(output, f"{count} {bulk.done}", facts)
 
 
 def show_enqueued(task: TaskInfo, output: Output) -> int:
     """Says that a task was enqueued; returns the exit code."""
-    if output is Output.JSON:
-        show_json(task_json(task))
-    else:
-        typer.echo(printable(f"Enqueued task {task.id} to queue {task.queue}"))
-    return 0
+    said = f"Enqueued task {task.id} to queue {task.queue}"
+    return show_done(output, said, task_json(task))
 
 
 def _selected(

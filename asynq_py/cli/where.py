@@ -1,7 +1,7 @@
 """Where Redis is and how to get in: the options of every command, and what they mean together.
 
-What a command's options do not say, the environment says; what it does not, the file of
---config; and then the default.
+What a command's options do not say, those before the command say; what they do not, the
+environment; then the file of --config; and then the default.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
@@ -26,130 +26,131 @@ PASSWORD_VARIABLE = "ASYNQ_REDIS_PASSWORD"
 PANEL = "Where Redis is"
 
 P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., object])
 #: What one source says, by the names of the options (and "password").
 Layer = dict[str, Any]
 
-
-# Any, as typer.Option itself is: what it gives stands where a parameter's default does.
-def _option(*names: str, env: str, help: str, metavar: str | None = None) -> Any:  # noqa: ANN401
-    return typer.Option(
-        *names,
-        envvar=env,
-        # Else every option takes three lines of the help.
-        show_envvar=False,
-        help=help,
-        metavar=metavar,
-        show_default=False,
-        rich_help_panel=PANEL,
-    )
-
-
-_OPTIONS: dict[str, Any] = {
-    "redis": Annotated[
-        str | None,
-        _option("--redis", env="ASYNQ_REDIS_URL", help=f"By default {DEFAULT_URL}.", metavar="URL"),
-    ],
-    "config": Annotated[
-        Path | None,
-        _option("--config", env="ASYNQ_CONFIG", help="A file that says it.", metavar="FILE.toml"),
-    ],
-    "username": Annotated[
-        str | None,
-        _option("--username", env="ASYNQ_REDIS_USERNAME", help="Who asks.", metavar="NAME"),
-    ],
-    "password_file": Annotated[
-        Path | None,
-        _option(
-            "--password-file",
-            env="ASYNQ_REDIS_PASSWORD_FILE",
-            help="What the password is read from.",
-            metavar="FILE",
-        ),
-    ],
-    "tls": Annotated[
-        bool | None,
-        _option("--tls", env="ASYNQ_REDIS_TLS", help="Speak TLS; rediss:// does, too."),
-    ],
-    "tls_ca": Annotated[
-        Path | None,
-        _option(
-            "--tls-ca",
-            env="ASYNQ_REDIS_TLS_CA",
-            help="Authorities to trust, not the system's.",
-            metavar="FILE.pem",
-        ),
-    ],
-    "tls_cert": Annotated[
-        Path | None,
-        _option(
-            "--tls-cert",
-            env="ASYNQ_REDIS_TLS_CERT",
-            help="The certificate to show.",
-            metavar="FILE.pem",
-        ),
-    ],
-    "tls_key": Annotated[
-        Path | None,
-        _option("--tls-key", env="ASYNQ_REDIS_TLS_KEY", help="Its key.", metavar="FILE.pem"),
-    ],
-    "no_tls_hostname_check": Annotated[
-        bool | None,
-        _option(
-            "--no-tls-hostname-check",
-            env="ASYNQ_REDIS_NO_TLS_HOSTNAME_CHECK",
-            help="Let Redis' certificate name another host.",
-        ),
-    ],
+#: The settings by the names of their options: type, what stands for the value, help.
+_SETTINGS: dict[str, tuple[type, str | None, str]] = {
+    "redis": (str, "URL", f"By default {DEFAULT_URL}."),
+    "config": (Path, "FILE.toml", "A file that says it."),
+    "username": (str, "NAME", "Who asks."),
+    "password_file": (Path, "FILE", "What the password is read from."),
+    "tls": (bool, None, "Speak TLS; rediss:// does, too."),
+    "tls_ca": (Path, "FILE.pem", "Authorities to trust, not the system's."),
+    "tls_cert": (Path, "FILE.pem", "The certificate to show."),
+    "tls_key": (Path, "FILE.pem", "Its key."),
+    "no_tls_hostname_check": (bool, None, "Let Redis' certificate name another host."),
 }
+#: The variables that are not called ASYNQ_REDIS_ and the setting.
+_VARIABLES = {"redis": "ASYNQ_REDIS_URL", "config": "ASYNQ_CONFIG"}
 
 
 def connected(command: Callable[Concatenate[RedisConfig, P], int]) -> Callable[..., int]:
     """Gives a command the options that say where Redis is; it gets what they mean."""
-    signature = inspect.signature(command, eval_str=True)
-    _, *own = signature.parameters.values()
-    keyword = inspect.Parameter.KEYWORD_ONLY
-    context = inspect.Parameter("_context", keyword, annotation=typer.Context)
-    added = [
-        inspect.Parameter(name, keyword, default=None, annotation=annotation)
-        for name, annotation in _OPTIONS.items()
-    ]
+    _, *own = inspect.signature(command, eval_str=True).parameters.values()
+    context = inspect.Parameter(
+        "_context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+    )
 
     @wraps(command)
     def with_options(*args: P.args, **kwargs: P.kwargs) -> int:
         # P knows nothing of the options that were added, so here the types end.
-        given = dict(kwargs)
-        where = redis_config(given.pop("_context"))  # type: ignore[arg-type]
-        for name in _OPTIONS:
-            del given[name]
-        return command(where, *args, **given)  # type: ignore[arg-type]
+        given: dict[str, Any] = dict(kwargs)
+        where = redis_config(given.pop("_context"))
+        return command(where, *args, **_without_settings(given))
 
-    parameters = [*own, context, *added]
-    with_options.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    with_options.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": int}
-    return with_options
+    return _declare(with_options, [*own, context, *_options(by_environment=True)])
+
+
+def commands_of(help: str) -> typer.Typer:
+    """A group of commands; the options may also stand between its name and theirs."""
+    app = typer.Typer(help=help, no_args_is_help=True)
+    app.callback()(before_commands(lambda: None, hidden=True))
+    return app
+
+
+def before_commands(callback: Callable[..., None], *, hidden: bool = False) -> Callable[..., None]:
+    """Gives a group the options, too, for whichever of its commands follows."""
+    own = inspect.signature(callback, eval_str=True).parameters.values()
+
+    @wraps(callback)
+    def with_options(**kwargs: Any) -> None:  # noqa: ANN401
+        callback(**_without_settings(kwargs))
+
+    return _declare(with_options, [*own, *_options(by_environment=False, hidden=hidden)])
+
+
+def _options(*, by_environment: bool, hidden: bool = False) -> list[inspect.Parameter]:
+    """The options as parameters of a function; what reads variables is the command alone."""
+    return [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                kind | None,
+                typer.Option(
+                    f"--{name.replace('_', '-')}",
+                    envvar=_variable(name) if by_environment else None,
+                    # Else every option takes three lines of the help.
+                    show_envvar=False,
+                    help=help,
+                    metavar=metavar,
+                    show_default=False,
+                    hidden=hidden,
+                    rich_help_panel=PANEL,
+                ),
+            ],
+        )
+        for name, (kind, metavar, help) in _SETTINGS.items()
+    ]
+
+
+def _variable(name: str) -> str:
+    return _VARIABLES.get(name, f"ASYNQ_REDIS_{name.upper()}")
+
+
+def _without_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name not in _SETTINGS}
+
+
+def _declare(function: F, parameters: list[inspect.Parameter]) -> F:
+    """Has typer see other parameters than a function's own."""
+    signature = inspect.signature(function, eval_str=True)
+    returns = signature.return_annotation
+    function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
+    return function
 
 
 def redis_config(context: typer.Context) -> RedisConfig:
-    """Where Redis is, by a command's options, the environment and the file.
+    """Where Redis is: by a command's options, those before it, the environment and the file.
 
     Raises:
         ConfigError: The URL or a file cannot be read.
     """
-    by_option: Layer = {}
+    layers: list[Layer] = []
     by_environment: Layer = {}
-    for name in _OPTIONS:
-        value = context.params.get(name)
-        if value is not None:
-            source = context.get_parameter_source(name)
-            is_given = source is not None and source.name == "COMMANDLINE"
-            (by_option if is_given else by_environment)[name] = value
-    for layer in (by_option, by_environment):
+    place: Any = context
+    while place is not None:
+        by_option: Layer = {}
+        for name in _SETTINGS:
+            value = place.params.get(name)
+            if value is not None:
+                source = place.get_parameter_source(name)
+                is_given = source is not None and source.name == "COMMANDLINE"
+                (by_option if is_given else by_environment)[name] = value
+        layers.append(by_option)
+        place = place.parent
+    layers.append(by_environment)
+    for layer in layers:
         if "password_file" in layer:
             layer["password"] = read_secret(Path(layer["password_file"]))
     if os.environ.get(PASSWORD_VARIABLE):
         by_environment["password"] = os.environ[PASSWORD_VARIABLE]
-    file = by_option.get("config") or by_environment.get("config")
-    return _merged([by_option, by_environment, read_config(Path(file)) if file else {}])
+    file = next((layer["config"] for layer in layers if "config" in layer), None)
+    return _merged([*layers, read_config(Path(file)) if file else {}])
 
 
 def _merged(layers: list[Layer]) -> RedisConfig:

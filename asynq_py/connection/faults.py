@@ -64,7 +64,7 @@ def failure(error: Exception, what: str, *, sent: bool) -> BrokerError:
         return RejectedError(f"{what}: {error}{why}", code="CROSSSLOT")
     written = None if sent else False
     unknown = "; whether Redis acted is not known" if sent else "; nothing was sent"
-    return UnavailableError(f"{what}: {error}{unknown}", written=written)
+    return UnavailableError(f"{what}: {str(error).rstrip('.')}{unknown}", written=written)
 
 
 def in_our_words(reply: Reply, what: str) -> Reply:

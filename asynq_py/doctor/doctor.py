@@ -24,6 +24,7 @@ from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
 from asynq_py.doctor.examination import HOLDERS, Examination, Progress, Run, group_of
 from asynq_py.doctor.finding import Finding
 from asynq_py.doctor.presence import HISTORIES, HISTORY_S, remove_stale, shown_entries
+from asynq_py.errors import NOT_LET_IN, RejectedError
 from asynq_py.wire.keys import QUEUES
 
 if TYPE_CHECKING:
@@ -88,12 +89,22 @@ class Doctor:
 
         Raises:
             QueueNotFoundError: A queue that was named does not exist.
-            BrokerError: Redis failed. What Redis refuses alone is a finding.
+            BrokerError: Redis failed, or does not let us in. What Redis refuses alone is a
+                finding.
         """
+        self._check_let_in()
         with ExitStack() as opened:
             scanners = self._scanners(opened) if deep else [self._connection.run]
             look = Examination(self._connection.run, scanners, self._clock, progress)
             yield from look.everything(queues, deep=deep)
+
+    def _check_let_in(self) -> None:
+        """Where everything is refused, nothing was seen: that is not healthy."""
+        try:
+            self._connection.run(call("PING"))
+        except RejectedError as error:
+            if error.code in NOT_LET_IN:
+                raise
 
     def fix(self, finding: Finding) -> bool:
         """Mends one finding; see :meth:`fix_all`."""

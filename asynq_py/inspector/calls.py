@@ -52,6 +52,13 @@ def check_group(state: TaskState, group: str | None) -> str | None:
     return None if group is None else check_text("group", group)
 
 
+def check_target(state: TaskState, target: str) -> None:
+    """What is active or there already cannot be moved there."""
+    if state is TaskState.ACTIVE or state.value == target:
+        verb = {steering.RUN: "run", steering.ARCHIVE: "archived"}.get(target, "deleted")
+        raise ConfigError(f"{state.value} tasks cannot be {verb}")
+
+
 def check_page(page: int, size: int) -> int:
     """How many tasks come before a page (the first is 1)."""
     for name, number in (("page", page), ("size", size)):
@@ -196,9 +203,7 @@ def move_all(
     check_text("queue", queue)
     which = check_state(state)
     named = check_group(which, group)
-    if which is TaskState.ACTIVE or which.value == target:
-        verb = {steering.RUN: "run", steering.ARCHIVE: "archived"}.get(target, "deleted")
-        raise ConfigError(f"{which.value} tasks cannot be {verb}")
+    check_target(which, target)
     return (yield from steering.move_all(queue, which, named, target, now_s, progress))
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from asynq_py import Inspector
 from asynq_py.cli.app import run
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.commands import Command, Ran
@@ -29,3 +34,20 @@ def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 def asynq(command: Command, server: RedisServer) -> Command:
     """Runs commands on the shared, emptied server."""
     return lambda *arguments: command(*arguments, "--redis", server.url)
+
+
+@pytest.fixture
+def inspector(server: RedisServer) -> Iterator[Inspector]:
+    with Inspector(server.url) as inspector:
+        yield inspector
+
+
+@pytest.fixture
+def stdin(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
+    """Sets what comes from standard input, which is no terminal."""
+
+    def stdin_(data: bytes) -> None:
+        wrapped = SimpleNamespace(buffer=io.BytesIO(data), isatty=lambda: False)
+        monkeypatch.setattr("sys.stdin", wrapped)
+
+    return stdin_

@@ -39,6 +39,13 @@ def test_every_command_has_its_options() -> None:
     assert "### task remove" not in TEXT
 
 
+def test_every_command_has_an_example() -> None:
+    sections = re.findall(r"^### (.+?)\n(.*?)(?=^##)", TEXT, flags=re.M | re.S)
+
+    assert len(sections) > 25
+    assert [n for n, body in sections if not re.search(rf"^\$ asynq-py {n}\b", body, re.M)] == []
+
+
 def test_the_columns_of_the_examples_are_those_of_the_commands() -> None:
     shown = [columns(line) for line in TEXT.splitlines() if line.startswith("ID  ")]
 
@@ -68,6 +75,13 @@ def fields_of(value: object) -> Iterator[str]:
         ["queue", "history", "default"],
         ["group", "ls", "default"],
         ["stats"],
+        ["task", "run", "default", "raw"],
+        ["task", "runall", "default", "completed", "--yes"],
+        ["task", "cancel", "raw"],
+        ["queue", "pause", "default"],
+        ["queue", "rm", "default", "--force", "--yes"],
+        ["cron", "pause", "daily"],
+        ["cron", "trigger", "daily"],
         ["cron", "explain", "30 2 * * *", "--tz", "Europe/Berlin", "--from", "2026-03-28"],
     ],
     ids=" ".join,

@@ -84,3 +84,23 @@ def test_the_version_is_shown() -> None:
 
     assert (finished.returncode, finished.stderr) == (0, "")
     assert re.fullmatch(r"asynq-py \d+\.\d+\.\d+\n", finished.stdout)
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize("n", ["1", "999"])
+def test_a_reader_that_leaves_early_sees_no_traceback(n: str, output: str) -> None:
+    command = ["cron", "explain", "@daily", "-n", n, "--output", output]
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "asynq_py", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": ""},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    errors = process.stderr.read()
+
+    assert process.wait(30) == 1
+    assert errors == b""
+    process.stderr.close()

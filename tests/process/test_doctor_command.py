@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +17,11 @@ from asynq_py import Client, Task
 from asynq_py.cli.app import run
 from asynq_py.doctor.finding import KINDS
 from asynq_py.testing.redis_server import RedisServer
+from tests.support.commands import Command, Ran
 from tests.support.database import content
 
 Q = "asynq:{q}:"
 DOCS = Path(__file__).parents[2] / "docs" / "doctor.md"
-
-
-class Ran:
-    """How a command ended."""
-
-    def __init__(self, code: int, captured: Any) -> None:  # noqa: ANN401
-        self.code = code
-        self.out: str = captured.out
-        self.err: str = captured.err
-
-    @property
-    def json(self) -> Any:  # noqa: ANN401
-        return json.loads(self.out)
-
-
-Command = Callable[..., Ran]
 
 
 @pytest.fixture

@@ -52,6 +52,13 @@ def test_the_names_of_queues_are_listed(asynq: Command, filled: redis.Redis) -> 
     assert (mail["queue"], mail["size"], mail["archived"], mail["paused"]) == ("mail", 21, 5, False)
 
 
+def test_no_queues_are_said_to_be_none(asynq: Command) -> None:
+    ran = asynq("queue", "ls")
+
+    assert (ran.code, ran.out, ran.err) == (0, "", "asynq-py: there are no queues\n")
+    assert asynq("queue", "ls", "--output", "json").json == []
+
+
 def test_the_queues_of_a_cluster_are_listed_with_their_nodes(
     command: Command, cluster: Cluster
 ) -> None:
@@ -162,6 +169,28 @@ def test_a_queue_is_paused_and_resumed(resume: str, asynq: Command, filled: redi
     ran = asynq("queue", resume, "mail", "mail")
     assert (ran.code, ran.err) == (1, 'asynq-py: queue "mail" is not paused\n')
     assert ran.out == 'Successfully unpaused queue "mail"\n'
+
+
+def test_which_queues_were_changed_is_there_for_programs(
+    asynq: Command, database: redis.Redis
+) -> None:
+    database.sadd("asynq:queues", "a", "b")
+
+    def change(action: str, *queues: str) -> object:
+        ran = asynq("queue", action, *queues, "nope", "--output", "json")
+        assert ran.code == 1
+        assert ran.err.splitlines()[-1].startswith("asynq-py: ")
+        return ran.json
+
+    asynq("queue", "pause", "nope")
+    assert change("pause", "a", "b") == [
+        {"queue": "a", "paused": True},
+        {"queue": "b", "paused": True},
+    ]
+    asynq("queue", "resume", "nope")
+    assert change("resume", "a") == [{"queue": "a", "paused": False}]
+    assert change("rm", "b") == [{"queue": "b", "removed": True}]
+    assert change("rm", "b") == []
 
 
 def test_an_empty_queue_is_removed_unasked(asynq: Command, database: redis.Redis) -> None:

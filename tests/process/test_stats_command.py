@@ -135,7 +135,8 @@ def test_a_cluster_has_stats(command: Command, cluster: Cluster) -> None:
 def test_stats_are_shown_again_and_again_until_interrupted(
     output: str, server: RedisServer, filled: redis.Redis
 ) -> None:
-    arguments = ["stats", "--watch", "0.1", "--output", output, "--redis", server.url]
+    watch = ["--watch=0.1"] if output == "json" else ["--watch", "0.1"]
+    arguments = ["stats", *watch, "--output", output, "--redis", server.url]
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "asynq_py", *arguments],
         stdout=subprocess.PIPE,
@@ -160,7 +161,7 @@ def test_stats_are_shown_again_and_again_until_interrupted(
     assert (process.returncode, errors) == (0, "")
 
 
-@pytest.mark.parametrize("arguments", [["5"], ["--watch", "0"], ["--watch", "x"]])
+@pytest.mark.parametrize("arguments", [["5"], ["--watch", "0"], ["--watch", "x"], ["--watch="]])
 def test_wrong_usage_exits_with_2(arguments: list[str], command: Command) -> None:
     ran = command("stats", *arguments)
 
@@ -269,6 +270,7 @@ def test_a_shell_is_offered_what_there_is(
     words: str, offered: set[str], server: RedisServer, filled: redis.Redis
 ) -> None:
     assert complete(words, server.url) == offered
+    assert complete(f"--redis {server.url} {words}", "redis://localhost:1") == offered
 
 
 def test_without_redis_a_shell_is_offered_nothing() -> None:
