@@ -120,9 +120,9 @@ def build(stack: Stack, oracle: Oracle) -> Zoo:
     enqueue(tasks("sleep:long", COUNTS["active"], payload="600000"))
     worker = stack.worker(server, queues={QUEUE: 1}, concurrency=COUNTS["active"], retry_delay=3600)
     with zoo.raw() as raw:
-        until(lambda: _sizes(raw) == [COUNTS[state] for state in _BY_WORK])
+        until(lambda: _sizes(raw) == [COUNTS[state] for state in _BY_WORK], timeout=120)
         # The heartbeat shows what it is at some seconds after it began.
-        until(lambda: [key for key in raw.keys(_WORKERS) if raw.hlen(key) == COUNTS["active"]])  # type: ignore[union-attr]
+        until(lambda: [key for key in raw.keys(_WORKERS) if raw.hlen(key) == COUNTS["active"]])
         worker.kill()
         _preserve(raw)
     enqueue(tasks("later", COUNTS["scheduled"], process_in_ms=7_200_000, unique_ms=60_000))
@@ -147,9 +147,9 @@ def _sizes(raw: redis.Redis) -> list[Any]:
 def _preserve(raw: redis.Redis) -> None:
     """Has what a killed worker left stay as it is: between two looks it must not expire."""
     for listed in ("asynq:servers", "asynq:workers"):
-        (key,) = raw.zrange(listed, 0, -1)  # type: ignore[misc]
+        (key,) = raw.zrange(listed, 0, -1)
         raw.zadd(listed, {key: NEVER_S})
         raw.persist(key)
     lease = f"asynq:{{{QUEUE}}}:lease"
-    held: list[bytes] = raw.zrange(lease, 0, -1)  # type: ignore[assignment]
+    held: list[bytes] = raw.zrange(lease, 0, -1)
     raw.zadd(lease, dict.fromkeys(held, NEVER_S) | dict.fromkeys(held[:ORPHANED], 1))

@@ -115,6 +115,6 @@ def test_an_unreadable_run_fails_the_reading_as_in_go(
     connection = Connection(server.url)
     database.zadd(scheduler_history_key("e"), {b"\xff\xff": 1})
 
-    with pytest.raises(WireError, match="enqueue event"):
+    with pytest.raises(WireError, match="no SchedulerEnqueueEvent"):
         connection.run(read_enqueue_events("e", 0, 10))
     connection.close()
