@@ -90,6 +90,45 @@ def test_a_phantom_that_a_go_worker_made(
     consumer.wait_for_done("x")
 
 
+def test_a_message_that_cannot_be_read_no_longer_keeps_go_from_recovering_others(
+    oracle: Oracle,
+    redis_server: Redis,
+    redis_url: str,
+    worker: StartWorker,
+    database: redis.Redis,
+) -> None:
+    task = {"type": "t", "payload": None}
+    oracle.enqueue(redis_server, task, queue="q", task_id="unreadable")
+    database.hset(Q + "t:unreadable", "msg", b"\xff\xff")
+    oracle.enqueue(redis_server, task, queue="q", task_id="after it")
+    first = worker(queues={"q": 1})
+    first.wait_for_done("after it")
+    first.stop()
+    assert database.lrange(Q + "active", 0, -1) == [b"unreadable"], "Go has left it there"
+
+    # Of a worker that was killed a minute ago and more.
+    oracle.enqueue(redis_server, task, queue="q", task_id="orphaned")
+    database.rpoplpush(Q + "pending", Q + "active")
+    database.hset(Q + "t:orphaned", "state", "active")
+    ended = int(time.time()) - 100
+    database.zadd(Q + "lease", {"unreadable": ended, "orphaned": ended})
+    second = worker(queues={"q": 1}, retry_delay=0.1)
+    second.stop()  # which lets its recoverer look once
+    assert "could not list lease expired tasks" in second.errors
+    assert set(database.lrange(Q + "active", 0, -1)) == {b"unreadable", b"orphaned"}
+
+    with Doctor(redis_url) as doctor:
+        (found,) = look(doctor)
+        assert (found.code, doctor.fix(found)) == ("undecodable", True)
+        assert [finding.code for finding in look(doctor)] == ["quarantined"]
+    third = worker(queues={"q": 1}, retry_delay=0.1)
+    third.wait_for_done("orphaned")
+    third.stop()
+
+    assert database.hget(Q + "t:unreadable", "msg") == b"\xff\xff"
+    assert database.zrange(Q + "py:quarantine", 0, -1) == [b"unreadable"]
+
+
 def test_hashes_that_go_leaves_behind_when_it_archives_too_many(
     oracle: Oracle, redis_server: Redis, redis_url: str, database: redis.Redis
 ) -> None:

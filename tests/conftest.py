@@ -17,6 +17,7 @@ from asynq_py.testing.redis_server import (
     bundled_redis_server,
     free_port,
 )
+from tests.support.cluster import ShardedCluster
 from tests.support.proxy import Proxy
 from tests.support.worlds import WORLDS, Producer, World, close_producer, open_producer
 
@@ -172,3 +173,17 @@ def cluster(session_cluster: Cluster) -> Cluster:
     """The shared cluster, emptied."""
     session_cluster.server.command("FLUSHALL")
     return session_cluster
+
+
+@pytest.fixture(scope="session")
+def session_shards(redis_binary: str) -> Iterator[ShardedCluster]:
+    """One cluster of three servers for all tests, for the same reason."""
+    with ShardedCluster(redis_binary) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def shards(session_shards: ShardedCluster) -> ShardedCluster:
+    """The shared cluster of three servers, emptied."""
+    session_shards.command("FLUSHALL")
+    return session_shards

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from asynq_py.broker.names import prefix_of, text
 from asynq_py.broker.op import Arg, Command, Exchange, Op, Reply, call, checked
 from asynq_py.broker.scripts import (
     DIAGNOSE_GROUP,
@@ -33,6 +34,17 @@ ABANDONED_S = 30
 #: About how many elements of lists one script may walk along: some milliseconds of Redis.
 _STEPS = 400_000
 
+#: What diagnose_tasks.lua looks into, as its KEYS.
+_OF_TASKS = (
+    b"pending",
+    b"active",
+    b"lease",
+    b"archived",
+    b"groups",
+    b"aggregation_sets",
+    b"py:quarantine",
+)
+
 
 class Suspect(NamedTuple):
     """A task with which something may be wrong."""
@@ -42,6 +54,8 @@ class Suspect(NamedTuple):
     hint: bytes = b""
     #: The code of what is to be repaired; "" to look only.
     repair: str = ""
+    #: Whether it may be several times in one list.
+    is_repeated: bool = False
 
 
 class Diagnosis(NamedTuple):
@@ -63,11 +77,6 @@ class Page(NamedTuple):
     #: Where the next step begins; 0 at the end.
     cursor: int
     names: list[Any]
-
-
-def prefix_of(queue: bytes) -> bytes:
-    """What all keys of a queue begin with; see ``queue_prefix``."""
-    return b"asynq:{" + queue + b"}:"
 
 
 def scan(cursor: int, pattern: bytes) -> Op[Page]:
@@ -125,8 +134,7 @@ def hashes(queue: bytes, ids: Sequence[bytes]) -> Op[list[Hash | None]]:
 def diagnose(queue: bytes, suspects: Sequence[Suspect], now_s: int) -> Op[list[Diagnosis]]:
     """Looks at tasks in one moment each, and repairs where it is asked for and still due."""
     prefix = prefix_of(queue)
-    names = (b"pending", b"active", b"lease", b"archived", b"groups", b"aggregation_sets")
-    keys: list[str | bytes] = [prefix + name for name in names]
+    keys: list[str | bytes] = [prefix + name for name in _OF_TASKS]
     found: list[Diagnosis] = []
     start = 0
     while start < len(suspects):
@@ -138,7 +146,8 @@ def diagnose(queue: bytes, suspects: Sequence[Suspect], now_s: int) -> Op[list[D
         start += most
         args: list[Arg] = [prefix, now_s, now_s - ABANDONED_S]
         for suspect in chunk:
-            args += suspect
+            task_id, hint, repair, is_repeated = suspect
+            args += (task_id, hint, repair, "1" if is_repeated else "")
         reply = yield from evaluate(DIAGNOSE_TASKS, keys, args)
         if not isinstance(reply, list) or len(reply) != len(chunk):
             raise WireError(f"diagnose_tasks.lua answered {reply!r}")
@@ -262,16 +271,6 @@ def is_wrong_type(reply: Reply) -> bool:
 def known(reply: Reply) -> Reply:
     """A reply; the refusal because of a key's type as it is, any other is raised."""
     return reply if is_wrong_type(reply) else checked(reply)
-
-
-def text(name: object) -> str:
-    """A name for people; what is no UTF-8 is kept, and :func:`raw` gives it back."""
-    return name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else str(name)
-
-
-def raw(name: str) -> bytes:
-    """The bytes of a name; see :func:`text`."""
-    return name.encode("utf-8", "surrogateescape")
 
 
 def info(section: str) -> Op[dict[str, str]]:

@@ -37,6 +37,7 @@ from asynq_py.wire.keys import (
     paused_key,
     pending_key,
     processed_key,
+    quarantine_key,
     queue_prefix,
     retry_key,
     scheduled_key,
@@ -233,6 +234,8 @@ def delete_queue(
         ):
             deleted += yield from move_all(queue, state, None, DELETE, now_s, told)
         deleted += yield from _delete_groups(queue, now_s, told)
+        aside = _Source(quarantine_key(queue), is_list=False)
+        deleted += yield from _take_all(queue, aside, DELETE, now_s, told)
     keys = [
         pending_key(queue),
         active_key(queue),
@@ -242,6 +245,7 @@ def delete_queue(
         completed_key(queue),
         groups_key(queue),
         aggregation_sets_key(queue),
+        quarantine_key(queue),
         lease_key(queue),
         paused_key(queue),
         processed_key(queue),

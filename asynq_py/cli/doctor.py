@@ -16,8 +16,8 @@ from asynq_py.cli.options import Output
 from asynq_py.cli.output import console, printable, show_json
 from asynq_py.connection import RedisConfig
 from asynq_py.doctor.doctor import Doctor
-from asynq_py.doctor.examination import Progress
 from asynq_py.doctor.finding import KINDS, Finding, Severity
+from asynq_py.doctor.look import Progress
 
 #: How many findings of a kind a table shows.
 EXAMPLES = 5

@@ -4,48 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from asynq_py.broker.diagnosis import (
-    PAGE,
-    Suspect,
-    diagnose,
-    diagnose_group,
-    diagnose_locks,
-    expire_history,
-    prefix_of,
-    raw,
-    sweep_all_pending,
-    trim_overdue,
-)
-from asynq_py.broker.op import Exchange, Op, call, checked
-from asynq_py.clock import NANOSECONDS, SYSTEM_CLOCK, Clock
-from asynq_py.doctor.examination import HOLDERS, Examination, Progress, Run, group_of
+from asynq_py.broker.names import text
+from asynq_py.broker.op import call
+from asynq_py.clock import SYSTEM_CLOCK, Clock
+from asynq_py.doctor.examination import Examination
 from asynq_py.doctor.finding import Finding
-from asynq_py.doctor.presence import HISTORIES, HISTORY_S, remove_stale, shown_entries
+from asynq_py.doctor.look import Node, Progress
+from asynq_py.doctor.mending import mend_all
 from asynq_py.errors import NOT_LET_IN, RejectedError
-from asynq_py.wire.keys import QUEUES
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import RedisArgument
-
-#: What diagnose_tasks.lua repairs.
-_OF_TASKS = frozenset(
-    (
-        "phantom-active",
-        "ghost",
-        "orphan",
-        "lost-task",
-        "twice",
-        "no-lease",
-        "stale-lease",
-        "wrong-state",
-    )
-)
-#: From so many ghosts on the list of pending tasks is swept as a whole.
-_MANY = 20
-_OF_GROUPS = frozenset(("stranded-group", "empty-group", "stray-set"))
 
 
 class Doctor:
@@ -94,8 +67,8 @@ class Doctor:
         """
         self._check_let_in()
         with ExitStack() as opened:
-            scanners = self._scanners(opened) if deep else [self._connection.run]
-            look = Examination(self._connection.run, scanners, self._clock, progress)
+            nodes = self._nodes(opened)
+            look = Examination(self._connection.run, nodes, self._clock, progress)
             yield from look.everything(queues, deep=deep)
 
     def _check_let_in(self) -> None:
@@ -122,29 +95,7 @@ class Doctor:
         Raises:
             BrokerError: Redis failed. Some may have been mended.
         """
-        mended = [False] * len(findings)
-        tasks: dict[str, list[int]] = {}
-        for number, finding in enumerate(findings):
-            if finding.code in _OF_TASKS:
-                tasks.setdefault(finding.queue, []).append(number)
-            elif finding.repair is not None:
-                mended[number] = self._connection.run(self._repair(finding))
-        for queue, numbers in tasks.items():
-            ghosts = [number for number in numbers if _is_pending_ghost(findings[number])]
-            if len(ghosts) >= _MANY:
-                gone = self._connection.run(sweep_all_pending(raw(queue)))
-                for number in ghosts:
-                    mended[number] = _suspect(findings[number]).task_id in gone
-                swept = set(ghosts)
-                numbers = [number for number in numbers if number not in swept]
-            for start in range(0, len(numbers), PAGE):
-                page = numbers[start : start + PAGE]
-                suspects = [_suspect(findings[number]) for number in page]
-                now_s = self._clock.now_ns() // NANOSECONDS
-                found = self._connection.run(diagnose(raw(queue), suspects, now_s))
-                for number, diagnosis in zip(page, found, strict=True):
-                    mended[number] = diagnosis.repaired
-        return mended
+        return mend_all(self._connection.run, self._clock, findings)
 
     def close(self) -> None:
         """Closes the connections opened here. The doctor cannot be used any more."""
@@ -161,75 +112,27 @@ class Doctor:
     ) -> None:
         self.close()
 
-    def _repair(self, finding: Finding) -> Op[bool]:
-        """Mends a finding that is not about a task."""
-        queue, key = raw(finding.queue), raw(finding.key)
-        now_ns = self._clock.now_ns()
-        if finding.code in _OF_GROUPS:
-            name = key.removeprefix(prefix_of(queue) + b"g:")
-            return (yield from diagnose_group(queue, name, group_of(name), finding.code)).repaired
-        match finding.code:
-            case "stale-lock":
-                ((why, _),) = yield from diagnose_locks(queue, [key], repair=True)
-                return bool(why)
-            case "archive-overdue":
-                return (yield from trim_overdue(queue, now_ns // NANOSECONDS)) > 0
-            case "unlisted-queue":
-                return (yield from _list_queue(queue))
-            case "stale-presence":
-                return (yield from remove_stale(finding.key, now_ns))
-            case "endless-history":
-                entry_id = finding.key.removeprefix(HISTORIES.decode())
-                if entry_id in (yield from shown_entries(now_ns)):
-                    return False
-                return (yield from expire_history(key, HISTORY_S))
-        return False
-
-    def _scanners(self, opened: ExitStack) -> list[Run]:
-        """One for each node whose keys are to be scanned; none if they cannot be reached."""
-        from dataclasses import replace
-
+    def _nodes(self, opened: ExitStack) -> list[Node]:
+        """The servers that hold the keys; none if they cannot be reached one by one."""
         from asynq_py.connection.config import RedisConfig
         from asynq_py.connection.sync import Connection
 
         config = RedisConfig.from_url(self._redis) if isinstance(self._redis, str) else self._redis
         if not isinstance(config, RedisConfig):
             is_cluster = type(config).__name__ == "RedisCluster"
-            return [] if is_cluster else [self._connection.run]
+            return [] if is_cluster else [Node("", self._connection.run)]
         if config.kind != "cluster":
-            return [self._connection.run]
+            return [Node("", self._connection.run)]
         masters: set[tuple[str, int]] = set()
         for entry in _list(self._connection.run(call("CLUSTER", "SLOTS"))):
             host, port, *_ = entry[2]
-            masters.add((host.decode() if isinstance(host, bytes) else str(host), int(str(port))))
-        scanners: list[Run] = []
-        for address in sorted(masters):
-            node = Connection(replace(config, kind="standalone", addresses=(address,)))
-            opened.callback(node.close)
-            scanners.append(node.run)
-        return scanners
-
-
-def _is_pending_ghost(finding: Finding) -> bool:
-    return finding.code == "ghost" and finding.places == ("pending",)
-
-
-def _suspect(finding: Finding) -> Suspect:
-    """The task that a finding is about, to be repaired."""
-    prefix = prefix_of(raw(finding.queue))
-    hint = next((place for place in finding.places if place.startswith("g:")), "")
-    task_id = raw(finding.key).removeprefix(prefix + b"t:")
-    return Suspect(task_id, prefix + raw(hint) if hint else b"", finding.code)
-
-
-def _list_queue(queue: bytes) -> Op[bool]:
-    """Lists a queue if it still has keys; listing it twice changes nothing."""
-    prefix = prefix_of(queue)
-    names = (*HOLDERS, b"groups", b"aggregation_sets")
-    replies = yield Exchange([("EXISTS", prefix + name) for name in names])
-    if not any(checked(reply) for reply in replies):
-        return False
-    return (yield from call("SADD", QUEUES, queue)) == 1
+            masters.add((text(host), int(str(port))))
+        nodes: list[Node] = []
+        for host, port in sorted(masters):
+            connection = Connection(replace(config, kind="standalone", addresses=((host, port),)))
+            opened.callback(connection.close)
+            nodes.append(Node(f"{host}:{port}", connection.run))
+        return nodes
 
 
 def _list(reply: object) -> list[list[list[object]]]:

@@ -49,6 +49,10 @@ class Kind(NamedTuple):
 
 
 _INFO, _WARNING, _ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
+_QUARANTINE = (
+    "the task is put into quarantine as it is, where workers pass it over; one with a lease that"
+    " runs, only when that is over"
+)
 
 KINDS: dict[str, Kind] = {
     # -- tasks --
@@ -90,6 +94,13 @@ KINDS: dict[str, Kind] = {
         "it stays where its hash says; left alone if the hash names none of the places, or a"
         " worker is at another",
     ),
+    "repeated": Kind(
+        _ERROR,
+        "One ID several times in one list: of a pending task each is run, and whoever ends it"
+        " first takes the hash from the others. Asynq refuses an ID that is taken: somebody"
+        " wrote keys by hand, or copied them into a Redis that had them.",
+        "the one that is next to be taken stays, the others are taken out",
+    ),
     "no-lease": Kind(
         _ERROR,
         "An active task without a lease is never recovered if its worker is gone, and when its"
@@ -114,11 +125,25 @@ KINDS: dict[str, Kind] = {
         _ERROR,
         "The message of the task cannot be read. A worker that takes it fails and leaves it"
         " active, where it keeps the recoverer from all other tasks of the queue.",
+        _QUARANTINE,
     ),
     "wrong-message": Kind(
         _ERROR,
         "The message is that of another task or queue, so that a worker cannot end the task: it"
         " would look for the other one.",
+        _QUARANTINE,
+    ),
+    "quarantined": Kind(
+        _INFO,
+        "The message of the task is of no use to workers, so the task was put aside: they and"
+        " inspectors pass it over. HGETALL of its key shows it, DEL deletes it; HSET of a right"
+        " msg lets --fix restore it.",
+    ),
+    "restorable": Kind(
+        _WARNING,
+        "The message of a task that was put aside can be used: it has been mended, or who put"
+        " it aside did not know its form yet.",
+        "the task is archived, to be looked at, run or deleted",
     ),
     # -- locks --
     "stale-lock": Kind(
@@ -173,6 +198,11 @@ KINDS: dict[str, Kind] = {
     "wrong-type": Kind(
         _ERROR,
         "The key is of another type than Asynq's, so that every command on it fails.",
+    ),
+    "unclear-key": Kind(
+        _INFO,
+        'The name of a queue, an ID or the name of a group has "}:" in it, so that keys can be'
+        " read in several ways. Those of these queues that can were not looked at.",
     ),
     # -- presence --
     "stale-presence": Kind(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from asynq_py.broker.diagnosis import info, text
+from asynq_py.broker.diagnosis import info
+from asynq_py.broker.names import text
 from asynq_py.broker.op import Op, Reply, call
 from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.doctor.finding import Finding, finding
@@ -101,7 +102,7 @@ def _skew(clock: Clock) -> Op[list[Finding]]:
 def _setting(reply: Reply) -> str:
     """The value that CONFIG GET answered."""
     if isinstance(reply, Mapping):  # redis-py has read it, for a cluster
-        return str(next(iter(reply.values()), ""))
+        return text(next(iter(reply.values()), ""))
     return text(reply[1]) if isinstance(reply, list) and len(reply) > 1 else ""
 
 

@@ -143,6 +143,11 @@ def terms_key(queue: str) -> str:
     return f"asynq:{{{queue}}}:py:terms"
 
 
+def quarantine_key(queue: str) -> str:
+    """Sorted set of the IDs of tasks that workers cannot use; score: since when, Unix seconds."""
+    return f"asynq:{{{queue}}}:py:quarantine"
+
+
 def leader_key(group: str) -> str:
     """Hash of who leads a group of schedulers: holder, term, until."""
     return f"asynq:py:leader:{group}"

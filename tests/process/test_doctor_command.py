@@ -148,13 +148,25 @@ def test_what_a_repair_brings_to_light_is_mended_too(doctor: Command, damaged: r
 def test_what_cannot_be_mended_is_left_and_ends_with_one(
     doctor: Command, damaged: redis.Redis
 ) -> None:
-    damaged.hset(Q + "t:id8", "msg", b"\xff")
+    damaged.xadd(Q + "processed", {"a": "b"})
 
     ran = doctor("--fix", "--yes")
 
     assert ran.code == 1
-    assert "ERROR   undecodable  1" in ran.out.splitlines()
+    assert "ERROR   wrong-type  1" in ran.out.splitlines()
     assert ran.out.splitlines()[-1] == "Left: 1 error"
+
+
+def test_what_was_put_into_quarantine_is_said_and_ends_with_zero(
+    doctor: Command, damaged: redis.Redis
+) -> None:
+    damaged.hset(Q + "t:id8", "msg", b"\xff")
+
+    ran = doctor("--fix", "--yes", "--output", "json")
+
+    assert (ran.code, ran.json["healthy"], ran.json["mended"]["undecodable"]) == (0, True, 1)
+    (kind,) = ran.json["kinds"]
+    assert (kind["code"], kind["severity"], kind["count"]) == ("quarantined", "info", 1)
 
 
 def test_what_is_only_good_to_know_ends_with_zero(doctor: Command, database: redis.Redis) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import redis
 
-from asynq_py import Inspector, Scheduler, SchedulerConfig
+from asynq_py import Client, Inspector, Scheduler, SchedulerConfig
+from asynq_py.doctor import Doctor
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.keyevents import KeyEvents
 from tests.support.worlds import World, close_inspector, open_inspector
@@ -57,3 +58,17 @@ def inspect(world: World) -> Iterator[Callable[..., Inspector]]:
 def inspector(server: RedisServer, inspect: Callable[..., Inspector]) -> Inspector:
     """An inspector of the shared server, of either world."""
     return inspect(server.url)
+
+
+@pytest.fixture
+def doctor(server: RedisServer) -> Iterator[Doctor]:
+    """A doctor of the shared server."""
+    with Doctor(server.url) as doctor:
+        yield doctor
+
+
+@pytest.fixture
+def make(server: RedisServer) -> Iterator[Client]:
+    """A blocking client of the shared server."""
+    with Client(server.url) as client:
+        yield client

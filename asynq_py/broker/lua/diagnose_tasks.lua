@@ -6,11 +6,13 @@
 -- KEYS[4]   archived key          sorted set, score: when it was archived, unix seconds
 -- KEYS[5]   groups key            set
 -- KEYS[6]   aggregation sets key  sorted set of keys, score: until when
+-- KEYS[7]   quarantine key        sorted set, score: since when, unix seconds
 -- ARGV[1]   queue prefix          asynq:{queue}:
 -- ARGV[2]   now                   unix seconds
 -- ARGV[3]   abandoned             unix seconds: whoever let a lease end by then is gone
 -- ARGV[4+]  for each task: its ID; the key of a group or an aggregation set that may hold it, or
---           ""; what is to be repaired: a code as below, or "" to look only
+--           ""; what is to be repaired: a code as below, or "" to look only; "1" if it may be
+--           "repeated", else "": to count is to walk along the whole list
 --
 -- Returns  a list, for each task: {code, the state in its hash ("" if none), a list of the
 --          places that hold it (without the prefix), 1 if it was repaired}. Codes:
@@ -22,10 +24,14 @@
 --            orphan          held by nothing, and finished or without a message
 --            lost-task       held by nothing, and not finished
 --            twice           held by several
+--            repeated        more than once in the one list that holds it
 --            no-lease        active and not leased
+--            quarantined     in quarantine, whatever state its hash says
 --            wrong-state     its hash names another place, or not the group that holds it
 --          Nothing is changed unless the code is the one to repair; of "phantom-leased" never;
---          of "twice" if the hash names one of the places and no worker is at the others. All
+--          of "twice" if the hash names one of the places and no worker is at the others. Of
+--          "repeated" the ID stays that is the next to be taken, the rightmost. What repairs
+--          "quarantined" archives the task: the caller says so once its message is right. All
 --          keys but those above are built from the prefix.
 -- Source   ours: each step of asynq v0.26.0 is one script, so it leaves no such moment between
 local prefix, now, abandoned = ARGV[1], ARGV[2], tonumber(ARGV[3])
@@ -35,10 +41,13 @@ local function in_sorted_set(key, id)
   return redis.call("ZSCORE", key, id) and true or false
 end
 
-local function places_of(id, hint, group)
+-- Each place is {state, key}, of a list also how many times it is there.
+local function places_of(id, hint, group, counts)
   local places = {}
-  if redis.call("LPOS", KEYS[1], id) then places[1] = {"pending", KEYS[1]} end
-  if redis.call("LPOS", KEYS[2], id) then places[#places + 1] = {"active", KEYS[2]} end
+  for _, list in ipairs({{"pending", KEYS[1]}, {"active", KEYS[2]}}) do
+    list[3] = #redis.call("LPOS", list[2], id, "COUNT", counts and 0 or 1)
+    if list[3] > 0 then places[#places + 1] = list end
+  end
   for _, word in ipairs({"scheduled", "retry", "archived", "completed"}) do
     if in_sorted_set(prefix .. word, id) then places[#places + 1] = {word, prefix .. word} end
   end
@@ -57,6 +66,7 @@ local function places_of(id, hint, group)
     end
     seen[key] = true
   end
+  if in_sorted_set(KEYS[7], id) then places[#places + 1] = {"quarantine", KEYS[7]} end
   return places
 end
 
@@ -74,8 +84,10 @@ local function code_of(task, places, is_active, lease)
   end
   if #places == 0 then return DONE[task.state] and "orphan" or "lost-task" end
   if #places > 1 then return "twice" end
+  if (places[1][3] or 1) > 1 then return "repeated" end
   if is_active and not lease then return "no-lease" end
   if lease and not is_active then return "stale-lease" end
+  if places[1][1] == "quarantine" then return "quarantined" end
   if task.state ~= places[1][1] then return "wrong-state" end
   return task.group ~= group_of(places[1], task.group) and "wrong-state" or ""
 end
@@ -125,8 +137,11 @@ local function repair(code, task, id, places, lease)
   elseif code == "orphan" then
     redis.call("ZREM", KEYS[3], id)
     forget(task, id)
-  elseif code == "lost-task" then
+  elseif code == "repeated" then
+    redis.call("LREM", places[1][2], places[1][3] - 1, id)
+  elseif code == "lost-task" or code == "quarantined" then
     redis.call("ZREM", KEYS[3], id)
+    redis.call("ZREM", KEYS[7], id)
     redis.call("ZADD", KEYS[4], now, id)
     redis.call("HSET", task.key, "state", "archived")
     if task.lock and redis.call("GET", task.lock) == id then redis.call("DEL", task.lock) end
@@ -143,7 +158,7 @@ local function repair(code, task, id, places, lease)
 end
 
 local found = {}
-for a = 4, #ARGV, 3 do
+for a = 4, #ARGV, 4 do
   local id = ARGV[a]
   local key = prefix .. "t:" .. id
   local fields = redis.pcall("HMGET", key, "msg", "state", "group", "unique_key")
@@ -154,7 +169,7 @@ for a = 4, #ARGV, 3 do
       key = key, msg = fields[1], state = fields[2], group = fields[3], lock = fields[4],
       exists = redis.call("EXISTS", key) == 1,
     }
-    local places = places_of(id, ARGV[a + 1], fields[3])
+    local places = places_of(id, ARGV[a + 1], fields[3], ARGV[a + 3] == "1")
     local is_active, names = false, {}
     for i, place in ipairs(places) do
       is_active = is_active or place[1] == "active"

@@ -10,7 +10,7 @@ from asynq_py.wire import keys
 from tests.support import strategies
 
 
-def test_the_keys_are_those_of_asynq_and_two_of_our_own() -> None:
+def test_the_keys_are_those_of_asynq_and_some_of_our_own() -> None:
     assert keys.QUEUES == "asynq:queues"
     assert keys.SERVERS == "asynq:servers"
     assert keys.WORKERS == "asynq:workers"
@@ -23,6 +23,7 @@ def test_the_keys_are_those_of_asynq_and_two_of_our_own() -> None:
     assert keys.task_key("q", "i") == "asynq:{q}:t:i"
     assert keys.pending_key("q") == "asynq:{q}:pending"
     assert keys.scheduled_key("q") == "asynq:{q}:scheduled"
+    assert keys.quarantine_key("q") == "asynq:{q}:py:quarantine"
     assert keys.groups_key("q") == "asynq:{q}:groups"
     assert keys.group_key("q", "g:1") == "asynq:{q}:g:g:1"
     assert keys.scheduler_key("h:1:u") == "asynq:schedulers:{h:1:u}"
