@@ -54,6 +54,8 @@ class Suspect(NamedTuple):
     hint: bytes = b""
     #: The code of what is to be repaired; "" to look only.
     repair: str = ""
+    #: Whether it may be several times in one list.
+    is_repeated: bool = False
 
 
 class Diagnosis(NamedTuple):
@@ -144,7 +146,8 @@ def diagnose(queue: bytes, suspects: Sequence[Suspect], now_s: int) -> Op[list[D
         start += most
         args: list[Arg] = [prefix, now_s, now_s - ABANDONED_S]
         for suspect in chunk:
-            args += suspect
+            task_id, hint, repair, is_repeated = suspect
+            args += (task_id, hint, repair, "1" if is_repeated else "")
         reply = yield from evaluate(DIAGNOSE_TASKS, keys, args)
         if not isinstance(reply, list) or len(reply) != len(chunk):
             raise WireError(f"diagnose_tasks.lua answered {reply!r}")

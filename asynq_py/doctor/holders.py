@@ -98,7 +98,7 @@ def _holder(look: Look, queue: Known, holder: bytes, kind: str) -> Iterator[Find
             yield page
             continue
         if holder in queue.listed:
-            _list(queue, holder, page)
+            _note_listed(queue, holder, page)
         _note(queue, page)
         queue.has_tasks = queue.has_tasks or bool(page)
         for task_id, known in zip(page, look.run(hashes(queue.name, page)), strict=True):
@@ -110,16 +110,21 @@ def _holder(look: Look, queue: Known, holder: bytes, kind: str) -> Iterator[Find
         _unleased(look, queue, key)
 
 
-def _list(queue: Known, holder: bytes, page: list[bytes]) -> None:
-    """Notes what is in a list, and suspects what is there once more.
-
-    Much of that may only have been moved on by what was added meanwhile.
-    """
+def _note_listed(queue: Known, holder: bytes, page: list[bytes]) -> None:
+    """Notes what is in a list, and suspects what has been there before."""
     listed = queue.listed[holder]
     for task_id in page:
         if task_id in listed:
-            queue.suspect(task_id)
+            queue.suspect_copies(task_id)
         listed.add(task_id)
+
+
+def _moved(before: list[bytes], page: list[bytes]) -> int:
+    """How many of a page were on the one before, until others were added on the left."""
+    if not page or page[0] not in before:
+        return 0
+    number = len(before) - before.index(page[0])
+    return number if before[-number:] == page[:number] else 0
 
 
 def _unleased(look: Look, queue: Known, lease: bytes) -> None:
@@ -136,6 +141,8 @@ def _unleased(look: Look, queue: Known, lease: bytes) -> None:
 def _pending(look: Look, queue: Known) -> Iterator[Finding]:
     """As :func:`_holder`; here an ID without a hash is certain at once, and often many."""
     start = 0
+    before: list[bytes] = []
+    met_again: list[bytes] = []
     while True:
         try:
             page = look.run(sweep_pending(queue.name, start, repair=False))
@@ -144,8 +151,11 @@ def _pending(look: Look, queue: Known) -> Iterator[Finding]:
             return
         look.advance(f'queue "{text(queue.name)}"', len(page))
         ids = [task.task_id for task in page]
-        _list(queue, b"pending", ids)
+        moved = _moved(before, ids)
+        met_again += ids[:moved]
+        _note_listed(queue, b"pending", ids[moved:])
         _note(queue, ids)
+        before = ids
         queue.has_tasks = queue.has_tasks or bool(page)
         for task_id, is_whole, state in page:
             if not is_whole and look.is_new("ghost", queue.prefix + b"t:" + task_id):
@@ -154,7 +164,12 @@ def _pending(look: Look, queue: Known) -> Iterator[Finding]:
                 queue.suspect(task_id)
         start += PAGE
         if len(page) < PAGE:
-            return
+            break
+    # To look for each in a long list takes long, so not while many tasks come in. A few may
+    # be copies that happen to be the last of one page and the first of the next.
+    if len(met_again) <= PAGE:
+        for task_id in met_again:
+            queue.suspect_copies(task_id)
 
 
 def _group_names(look: Look, queue: Known) -> Iterator[Finding]:

@@ -44,6 +44,8 @@ class Known:
         self.held: dict[bytes, bytes] = {}
         #: Task ID to the key of a group or a set that may hold it, or b"".
         self.suspects: dict[bytes, bytes] = {}
+        #: Suspects that may be several times in one list.
+        self.repeated: set[bytes] = set()
         self.quarantined: set[bytes] = set()
         self.has_keys = False
         self.has_tasks = False
@@ -51,6 +53,10 @@ class Known:
 
     def suspect(self, task_id: bytes, hint: bytes = b"") -> None:
         self.suspects[task_id] = hint or self.suspects.get(task_id, b"")
+
+    def suspect_copies(self, task_id: bytes) -> None:
+        self.suspect(task_id)
+        self.repeated.add(task_id)
 
     def finding(
         self, code: str, what: str, key: bytes | str = "", places: tuple[str, ...] = ()

@@ -101,7 +101,8 @@ def _suspect(finding: Finding) -> Suspect:
     prefix = prefix_of(raw(finding.queue))
     hint = next((place for place in finding.places if place.startswith("g:")), "")
     task_id = raw(finding.key).removeprefix(prefix + b"t:")
-    return Suspect(task_id, prefix + raw(hint) if hint else b"", finding.code)
+    key = prefix + raw(hint) if hint else b""
+    return Suspect(task_id, key, finding.code, is_repeated=finding.code == "repeated")
 
 
 def _mend(finding: Finding, now_ns: int) -> Op[bool]:

@@ -20,7 +20,11 @@ def judge(look: Look, queue: Known) -> Iterator[Finding]:
     ]
     for start in range(0, len(ids), PAGE):
         page = [
-            Suspect(task_id, queue.suspects[task_id] or queue.held.get(task_id, b""))
+            Suspect(
+                task_id,
+                queue.suspects[task_id] or queue.held.get(task_id, b""),
+                is_repeated=task_id in queue.repeated,
+            )
             for task_id in ids[start : start + PAGE]
         ]
         try:

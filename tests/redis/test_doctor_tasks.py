@@ -9,7 +9,11 @@ import pytest
 import redis
 
 from asynq_py import Client, Inspector, Task
+from asynq_py.clock import SYSTEM_CLOCK
+from asynq_py.connection.sync import Connection
 from asynq_py.doctor import Doctor, Severity
+from asynq_py.doctor.holders import walk
+from asynq_py.doctor.look import Known, Look
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.damage import SET_ID, Q, codes, dequeue, look, mend, put
 from tests.support.database import content
@@ -311,6 +315,37 @@ def test_copies_are_found_on_different_pages_of_a_list(
     mend(doctor, "repeated", 2)
 
     assert database.lrange(Q + "pending", 0, -1)[::-1] == [b"x%d" % n for n in range(1300)]
+
+
+def test_copies_are_found_at_the_end_of_a_page_and_the_start_of_the_next(
+    doctor: Doctor, database: redis.Redis
+) -> None:
+    for number in range(600):
+        put(database, f"x{number}", "pending")
+    last = database.lindex(Q + "pending", 499)
+    database.linsert(Q + "pending", "BEFORE", last, last)
+
+    mend(doctor, "repeated")
+
+
+def test_what_moves_on_while_tasks_come_in_is_not_suspected(
+    server: RedisServer, database: redis.Redis
+) -> None:
+    for number in range(1500):
+        put(database, f"x{number}", "pending")
+
+    def progress(what: str, number: int) -> None:
+        if number and database.llen(Q + "pending") < 2100:
+            for more in range(200):
+                put(database, f"new{number}-{more}", "pending")
+
+    connection = Connection(server.url)
+    queue = Known(b"q")
+    assert list(walk(Look(connection.run, SYSTEM_CLOCK, progress), queue, deep=True)) == []
+    connection.close()
+
+    assert len(queue.listed[b"pending"]) == 1500
+    assert queue.suspects == {}
 
 
 def test_an_id_that_is_there_once_by_now_is_left_alone(

@@ -11,7 +11,8 @@
 -- ARGV[2]   now                   unix seconds
 -- ARGV[3]   abandoned             unix seconds: whoever let a lease end by then is gone
 -- ARGV[4+]  for each task: its ID; the key of a group or an aggregation set that may hold it, or
---           ""; what is to be repaired: a code as below, or "" to look only
+--           ""; what is to be repaired: a code as below, or "" to look only; "1" if it may be
+--           "repeated", else "": to count is to walk along the whole list
 --
 -- Returns  a list, for each task: {code, the state in its hash ("" if none), a list of the
 --          places that hold it (without the prefix), 1 if it was repaired}. Codes:
@@ -41,10 +42,10 @@ local function in_sorted_set(key, id)
 end
 
 -- Each place is {state, key}, of a list also how many times it is there.
-local function places_of(id, hint, group)
+local function places_of(id, hint, group, counts)
   local places = {}
   for _, list in ipairs({{"pending", KEYS[1]}, {"active", KEYS[2]}}) do
-    list[3] = #redis.call("LPOS", list[2], id, "COUNT", 0)
+    list[3] = #redis.call("LPOS", list[2], id, "COUNT", counts and 0 or 1)
     if list[3] > 0 then places[#places + 1] = list end
   end
   for _, word in ipairs({"scheduled", "retry", "archived", "completed"}) do
@@ -157,7 +158,7 @@ local function repair(code, task, id, places, lease)
 end
 
 local found = {}
-for a = 4, #ARGV, 3 do
+for a = 4, #ARGV, 4 do
   local id = ARGV[a]
   local key = prefix .. "t:" .. id
   local fields = redis.pcall("HMGET", key, "msg", "state", "group", "unique_key")
@@ -168,7 +169,7 @@ for a = 4, #ARGV, 3 do
       key = key, msg = fields[1], state = fields[2], group = fields[3], lock = fields[4],
       exists = redis.call("EXISTS", key) == 1,
     }
-    local places = places_of(id, ARGV[a + 1], fields[3])
+    local places = places_of(id, ARGV[a + 1], fields[3], ARGV[a + 3] == "1")
     local is_active, names = false, {}
     for i, place in ipairs(places) do
       is_active = is_active or place[1] == "active"
