@@ -10,6 +10,8 @@ from asynq_py.clock import from_unix_ns
 from asynq_py.errors import ConfigError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from asynq_py.server.job import Job
 
 T = TypeVar("T")
@@ -94,6 +96,21 @@ class Context:
 
     def __repr__(self) -> str:
         return f"Context(queue={self.queue!r}, task_id={self.task_id!r})"
+
+
+class Writing:
+    """A result on its way to Redis, whether or not it is waited for."""
+
+    __slots__ = ("_task", "is_awaited")
+
+    def __init__(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+        #: Whether the handler waits for it, and so knows how it goes.
+        self.is_awaited = False
+
+    def __await__(self) -> Generator[Any, None, None]:
+        self.is_awaited = True
+        return self._task.__await__()
 
 
 class Written:

@@ -70,6 +70,8 @@ class Heart:
         ours: list[Job] = []
         ids: dict[str, list[str]] = {}
         for job in jobs:
+            if job.is_decided:
+                continue  # it is handed in while its lease lasts, or handled again
             if job.lease_until >= now:
                 ours.append(job)
                 ids.setdefault(job.queue, []).append(job.task_id)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from asynq_py.wire.message import TaskMessage
+
+if TYPE_CHECKING:
+    from asynq_py.server.context import Writing
 
 
 class Why(Enum):
@@ -23,11 +26,13 @@ class Job:
 
     __slots__ = (
         "deadline_ns",
+        "has_begun",
         "is_decided",
         "is_shown_expired",
         "lease_until",
         "message",
         "queue",
+        "refusals",
         "running",
         "started_ns",
         "task_id",
@@ -62,9 +67,12 @@ class Job:
         self.is_shown_expired = False
         #: How many threads or processes still run its handler.
         self.threads = 0
-        #: Whether its coroutine still runs.
+        #: Whether its coroutine has begun, and whether it still runs.
+        self.has_begun = False
         self.running = True
         self.timer: asyncio.TimerHandle | None = None
         self.work: asyncio.Task[None] | None = None
         #: Results that are on their way to Redis.
-        self.writes: list[Awaitable[None]] = []
+        self.writes: list[Writing] = []
+        #: How often Redis refused what is to become of it.
+        self.refusals = 0

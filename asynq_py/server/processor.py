@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from asynq_py.broker.finish import Finished, Outcome, write_result
+from asynq_py.broker.finish import Finished, Outcome, finish, write_result
 from asynq_py.broker.quarantine import quarantine
 from asynq_py.broker.steering import trim_archive
 from asynq_py.broker.take import LEASE_S, Taken, Turn, take_turn
@@ -34,7 +34,7 @@ from asynq_py.errors import (
 )
 from asynq_py.options import DEFAULT_TIMEOUT_S
 from asynq_py.server.config import ErrorHandler, ServerConfig
-from asynq_py.server.context import Context, Written
+from asynq_py.server.context import Context, Writing, Written
 from asynq_py.server.handlers import Call, is_async
 from asynq_py.server.job import Job, Why
 from asynq_py.server.order import Order
@@ -95,7 +95,7 @@ class Processor:
         self._trimming: set[str] = set()
         self._slots = config.concurrency
         #: So many handlers are done before a turn goes without waiting for others.
-        self._batch = max(1, min(64, config.concurrency // 4))
+        self._batch = max(1, min(64, config.concurrency // 2))
         self._longest_wait_s = config.seconds("task_check_interval")
         #: Tasks at work, until they are handed in. Copied by the heartbeat's thread.
         self.jobs: set[Job] = set()
@@ -109,9 +109,11 @@ class Processor:
         self._wait_s = SOON_S
         self._poll: asyncio.TimerHandle | None = None
         self._failures = 0
+        #: While Redis is left alone, after it did not answer.
+        self._pause: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
         #: How many tasks went how.
-        self.counts: dict[str, int] = dict.fromkeys(Outcome, 0)
+        self.counts = dict.fromkeys(Outcome, 0)
 
     # -- from the server --
 
@@ -170,18 +172,15 @@ class Processor:
 
     def _turn(self) -> None:
         self._is_turn_due = False
-        if self._turns >= TURNS:
-            return  # the next one to end begins another
+        if self._turns >= TURNS or self._pause is not None:
+            return  # what ends that begins another
         finished, self._finished = self._finished, []
         now = time.monotonic()
         if finished:
             finished = self._still_ours(finished, now)
         free = self._slots - self._busy - self._reserved if self._is_taking else 0
-        if self._failures and not finished and self._poll is not None:
-            free = 0  # it is tried again when the pause is over
-        if free <= 0 and not finished:
+        if free == 0 and not finished:
             return
-        free = max(free, 0)
         self._reserved += free
         self._turns += 1
         op = take_turn(
@@ -203,30 +202,24 @@ class Processor:
     ) -> None:
         self._turns -= 1
         self._reserved -= free
+        self._changed.set()
         if turn is None:
-            self._failed(finished, error or RuntimeError("no turn"))
-            self._changed.set()
+            self._finished += finished
+            self._rest(error or RuntimeError("a turn without an end"))
             return
-        refused: list[tuple[Job, Finished]] = []
+        self._recovered()
         for each, result in zip(finished, turn.handed_in, strict=True):
-            if isinstance(result, BrokerError):
-                refused.append(each)
-                error = result
-            else:
-                self._handed_in(*each, result)
+            self._handed_in(*each, result)
         for queue, count in turn.ghosts.items():
             self._quiet.warning(f"{count} IDs without a message thrown away from queue {queue!r}")
         for taken in turn.taken:
             self._begin(taken, lease_until)
-        if refused or turn.refused:
-            self._failed(refused, error or turn.refused[0])
-        else:
-            self._recovered()
-            if self._finished:
-                self._turn_soon()
-            if free:
-                self._after_taking(len(turn.taken), free)
-        self._changed.set()
+        for refusal in turn.refused:
+            self._quiet.warning(f"tasks cannot be taken: {refusal}")
+        if self._finished:
+            self._turn_soon()
+        if free:
+            self._after_taking(len(turn.taken), free)
 
     def _after_taking(self, taken: int, free: int) -> None:
         if taken == free:
@@ -246,21 +239,18 @@ class Processor:
         self._poll = None
         self._turn()
 
-    def _failed(self, finished: list[tuple[Job, Finished]], error: Exception) -> None:
-        """Redis did not answer, or refused: what is to be handed in is tried again."""
+    def _rest(self, error: Exception) -> None:
+        """Redis did not answer: nothing is asked of it for a while, whoever wants to."""
         self._failures += 1
-        self._quiet.warning(f"cannot take tasks or hand them in: {error}")
-        if not isinstance(error, BrokerError):
+        if isinstance(error, BrokerError):
+            self._quiet.warning(f"tasks are neither taken nor handed in: {error}")
+        else:
             self._log.error("a fault of asynq_py", exc_info=error)
-        # Full jitter, lest all servers come back at once.
-        pause = random.uniform(0.01, min(LONGEST_PAUSE_S, 0.1 * 2.0 ** min(self._failures, 8)))
-        if finished:
-            # One that is refused must not keep the others back.
-            self._loop.call_later(pause, self._hand_in_again, finished)
-        self._poll_in(pause)
+        if self._pause is None:
+            self._pause = self._loop.call_later(_pause_s(self._failures), self._go_on)
 
-    def _hand_in_again(self, finished: list[tuple[Job, Finished]]) -> None:
-        self._finished += finished
+    def _go_on(self) -> None:
+        self._pause = None
         self._turn()
 
     def _recovered(self) -> None:
@@ -283,14 +273,32 @@ class Processor:
                 self.jobs.discard(job)
         return ours
 
-    def _handed_in(self, job: Job, finished: Finished, is_so: bool) -> None:
+    def _handed_in(self, job: Job, finished: Finished, result: bool | BrokerError) -> None:
+        if isinstance(result, BrokerError):
+            self._quiet.warning(f"{job.task_id!r} of queue {job.queue!r}: {result}")
+            self._loop.call_later(_pause_s(job.refusals), self._hand_in_alone, job, finished)
+            job.refusals += 1
+            return
         self.jobs.discard(job)
-        if not is_so:
+        self._changed.set()
+        if not result:
             # An earlier attempt whose answer was lost, or somebody deleted it.
             return
         self.counts[finished.outcome] += 1
         if finished.outcome is Outcome.ARCHIVE:
             self._trim(job.queue)
+
+    def _hand_in_alone(self, job: Job, finished: Finished) -> None:
+        """Tries again what was refused, by itself: it must not keep others back."""
+
+        def told(results: list[bool | BrokerError] | None, error: Exception | None) -> None:
+            if results is not None:
+                self._handed_in(job, finished, results[0])
+            elif isinstance(error, BrokerError):
+                self._handed_in(job, finished, error)
+
+        if self._still_ours([(job, finished)], time.monotonic()):
+            self._connection.start(finish([finished], self._clock.now_ns()), told)
 
     def _trim(self, queue: str) -> None:
         """Deletes what is too much in an archive that has grown."""
@@ -359,12 +367,14 @@ class Processor:
         context = Context(job, self)
         error: BaseException | None = None
         try:
+            job.has_begun = True
             if job.why is not None:
-                raise TaskTimeoutError
+                raise asyncio.CancelledError
             _, call = self._resolve(message.type)
             await call(context, task)
-            if job.writes:
-                await asyncio.gather(*job.writes)
+            for writing in job.writes:
+                if not writing.is_awaited:
+                    await writing
         except BaseException as raised:  # a handler may raise anything
             error = raised
         if job.timer is not None:
@@ -411,10 +421,7 @@ class Processor:
     def _decide(self, job: Job, finished: Finished) -> None:
         job.is_decided = True
         self._finished.append((job, finished))
-        if len(self._finished) >= self._batch:
-            self._turn()
-        else:
-            self._turn_soon()
+        self._turn_soon()
 
     def _release(self, job: Job) -> None:
         """Frees a slot, once nothing of the handler runs any more."""
@@ -422,13 +429,17 @@ class Processor:
             return
         self._busy -= 1
         self._changed.set()
-        self._turn_soon()
+        if len(self._finished) >= self._batch:
+            self._turn()
+        else:
+            self._turn_soon()
 
     def _ask_to_stop(self, job: Job, why: Why) -> None:
         if job.why is not None:
             return
         job.why = why
-        if job.work is not None:
+        # One that has not begun sees it when it does.
+        if job.work is not None and job.has_begun:
             job.work.cancel()
         if why is not Why.SHUTDOWN:
             self._loop.call_later(LENIENCY_S, self._settle_without, job)
@@ -468,7 +479,7 @@ class Processor:
         if threading.get_ident() != self._thread_id:
             asyncio.run_coroutine_threadsafe(self._write(job, result), self._loop).result()
             return Written()
-        writing = self._loop.create_task(self._write(job, result))
+        writing = Writing(self._loop.create_task(self._write(job, result)))
         job.writes.append(writing)
         return writing
 
@@ -529,3 +540,8 @@ class Processor:
     async def in_process(self, job: Job, function: Callable[..., object], argument: object) -> None:
         """See Hands.in_process."""
         raise NotImplementedError
+
+
+def _pause_s(failures: int) -> float:
+    """Full jitter, lest all servers come back at once."""
+    return random.uniform(0.01, min(LONGEST_PAUSE_S, 0.1 * 2.0 ** min(failures, 8)))

@@ -65,7 +65,8 @@ class Server:
 
     def counts(self) -> Mapping[str, int]:
         """How many tasks were handed in since it started, by what became of them."""
-        return dict(self._parts.processor.counts) if self._parts else {}
+        counts = self._parts.processor.counts if self._parts else {}
+        return {outcome.value: number for outcome, number in counts.items()}
 
     def ping(self) -> None:
         """Asks Redis whether it is there.
