@@ -49,7 +49,7 @@ T = TypeVar("T")
 #: How many turns may be under way.
 TURNS = 4
 #: How soon an empty queue is looked at again after there was something, seconds.
-SOON_S = 0.005
+SOON_S = 0.002
 #: The longest pause after Redis failed, seconds.
 LONGEST_PAUSE_S = 5.0
 #: How long a handler that was asked to stop may take to do so, before the task is settled
