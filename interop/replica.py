@@ -45,6 +45,9 @@ class Freezer:
         if self._left == 0:
             tell("freezing")
             os.kill(os.getpid(), signal.SIGSTOP)
+            # On a busy machine the kernel stops us some time after that; the sender waits for
+            # this function meanwhile.
+            time.sleep(0.2)
 
 
 def main() -> None:

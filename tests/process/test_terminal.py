@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -16,6 +17,8 @@ import redis
 
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.states import put
+
+INTERRUPT = b"\x03"
 
 
 def on_terminal(arguments: Sequence[str], *, answer: str = "", expect: str = "") -> tuple[int, str]:
@@ -38,15 +41,22 @@ def on_terminal(arguments: Sequence[str], *, answer: str = "", expect: str = "")
         env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "NO_COLOR": ""},
     )
     os.close(theirs)
-    seen = ""
+    seen, typed = "", b""
     try:
-        while select.select([ours], [], [], 30)[0]:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 1)[0]:
+                if typed == INTERRUPT:
+                    # Python may miss one that comes just as it begins to read a line.
+                    os.write(ours, typed)
+                continue
             try:
                 seen += os.read(ours, 65536).decode()
             except OSError:  # the other side is closed
                 break
             if answer and expect in seen:
-                os.write(ours, answer.encode())
+                typed = answer.encode()
+                os.write(ours, typed)
                 answer = ""
         return process.wait(10), seen
     finally:
@@ -89,7 +99,7 @@ def test_without_agreement_nothing_is_done(
 
 
 def test_an_interrupted_question_is_a_no(deleteall: list[str], database: redis.Redis) -> None:
-    code, seen = on_terminal(deleteall, answer="\x03", expect=QUESTION)
+    code, seen = on_terminal(deleteall, answer=INTERRUPT.decode(), expect=QUESTION)
 
     assert code == 130
     assert "asynq-py: interrupted" in seen
@@ -113,7 +123,7 @@ def test_a_terminal_has_colours_and_what_is_damaged_is_red(
 
 def test_stats_are_drawn_in_place_and_the_terminal_is_given_back(server: RedisServer) -> None:
     arguments = ["stats", "--watch", "0.1", "--redis", server.url]
-    code, seen = on_terminal(arguments, answer="\x03", expect="peak memory usage")
+    code, seen = on_terminal(arguments, answer=INTERRUPT.decode(), expect="peak memory usage")
 
     assert code == 0
     assert "\x1b[?1049h" in seen  # a screen of its own
