@@ -13,7 +13,7 @@ How the package is layered; an import goes up this list or stays in its own part
     inspector                       Inspector, AsyncInspector: looking and steering
     doctor                          what is damaged in a Redis, and how it is mended
     server                          Server: taking tasks and having them handled
-    testing, cli                    real Redis and Go for tests; the command asynq-py
+    testing, cli                    handlers, real Redis, real Go in tests; the command asynq-py
 
 To see the whole idea, read wire/keys.py, wire/message.py, broker/lua/enqueue.lua,
 broker/enqueue.py and client/sync.py.

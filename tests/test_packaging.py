@@ -62,11 +62,15 @@ def test_the_wheel_holds_what_is_not_python(wheel: zipfile.ZipFile, name: str) -
     assert wheel.read(name) == (ROOT / name).read_bytes()
 
 
-def test_the_wheel_has_the_licence_and_the_command(wheel: zipfile.ZipFile) -> None:
+def test_the_wheel_has_the_licence_the_command_and_the_plugin_of_pytest(
+    wheel: zipfile.ZipFile,
+) -> None:
     (info,) = {name.split("/")[0] for name in wheel.namelist() if ".dist-info/" in name}
 
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
-    assert "asynq-py = asynq_py.cli:main" in wheel.read(f"{info}/entry_points.txt").decode()
+    entry_points = wheel.read(f"{info}/entry_points.txt").decode()
+    assert "asynq-py = asynq_py.cli:main" in entry_points
+    assert "[pytest11]\nasynq_py = asynq_py.testing.plugin\n" in entry_points
 
 
 def test_the_wheel_works_where_the_source_is_not(wheel: zipfile.ZipFile, tmp_path: Path) -> None:

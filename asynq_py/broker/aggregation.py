@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from asynq_py.broker.op import Exchange, Op, call, checked
-from asynq_py.broker.reading import items_of
+from asynq_py.broker.reading import items_of, score_s, scored_of
 from asynq_py.broker.scripts import (
     DELETE_AGGREGATION_SET,
     GATHER_GROUP,
@@ -56,6 +56,20 @@ def gather_group(queue: str, group: bytes, when: When, now_ns: int) -> Op[bytes 
     args = (now_s, when.grace_s, when.longest_s, when.size, now_s + AGGREGATION_S, group)
     taken = yield from evaluate(GATHER_GROUP, keys, args)
     return set_key if taken else None
+
+
+def next_gathering(queue: str, when: When) -> Op[int | None]:
+    """When it is time for the first group of a queue, Unix seconds; None if there is none. What
+    size says is not looked at."""
+    prefix = group_prefix(queue).encode()
+    moments: list[int] = []
+    for group in (yield from groups_of(queue)):
+        ends = [("ZRANGE", prefix + group, end, end, "WITHSCORES") for end in (0, -1)]
+        oldest, newest = [scored_of(checked(reply)) for reply in (yield Exchange(ends))]
+        moments += [score_s(score) + when.grace_s for _, score in newest]
+        if when.longest_s:
+            moments += [score_s(score) + when.longest_s for _, score in oldest]
+    return min(moments, default=None)
 
 
 def read_aggregation_set(queue: str, set_key: bytes) -> Op[list[Member]]:

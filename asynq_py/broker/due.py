@@ -5,7 +5,10 @@ Source: asynq v0.26.0, rdb: ForwardIfReady, DeleteExpiredCompletedTasks.
 
 from __future__ import annotations
 
-from asynq_py.broker.op import Op
+from collections.abc import Sequence
+
+from asynq_py.broker.op import Exchange, Op, checked
+from asynq_py.broker.reading import score_s, scored_of
 from asynq_py.broker.scripts import DELETE_EXPIRED, FORWARD, evaluate
 from asynq_py.clock import NANOSECONDS
 from asynq_py.wire.keys import (
@@ -34,6 +37,17 @@ def forward(queue: str, now_ns: int) -> Op[int]:
             if count != CHUNK:
                 break
     return moved
+
+
+def next_due(queues: Sequence[str]) -> Op[int | None]:
+    """When the first scheduled task or retry of these queues is due, Unix seconds; None if there
+    is none."""
+    keys = [key(queue) for queue in queues for key in (scheduled_key, retry_key)]
+    if not keys:
+        return None
+    replies = yield Exchange([("ZRANGE", key, 0, 0, "WITHSCORES") for key in keys])
+    scores = [score for reply in replies for _, score in scored_of(checked(reply))]
+    return min(map(score_s, scores), default=None)
 
 
 def delete_expired(queue: str, now_ns: int, batch: int = CHUNK) -> Op[int]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias, TypeVar
 
 from asynq_py.broker.op import Command, Commands, Exchange, Op, Reply, Stream, checked
-from asynq_py.broker.reading import LISTS, check_known, items_of, source_key
+from asynq_py.broker.reading import LISTS, check_known, items_of, scored_of, source_key
 from asynq_py.wire.keys import QUEUES, task_prefix
 from asynq_py.wire.message import TaskState
 
@@ -92,12 +92,9 @@ def _page(source: str, state: TaskState, start: int, count: int) -> Command:
 
 def _placed(reply: Reply, state: TaskState) -> list[Placed]:
     """The tasks of a page in its order."""
-    items = items_of(checked(reply))
     if state in LISTS:
-        return [(task_id, None) for task_id in reversed(items)]
-    if items and isinstance(items[0], list):  # a ready client that speaks RESP3
-        return [(task_id, score) for task_id, score in items]
-    return list(zip(items[::2], items[1::2], strict=True))
+        return [(task_id, None) for task_id in reversed(items_of(checked(reply)))]
+    return list(scored_of(checked(reply)))
 
 
 def _read(key: bytes) -> Command:

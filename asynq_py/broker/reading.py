@@ -264,6 +264,18 @@ def items_of(reply: Reply) -> list[Any]:
     return reply
 
 
+def scored_of(reply: Reply) -> list[tuple[bytes, bytes | float]]:
+    """A reply that is members with their scores.
+
+    Raises:
+        WireError: It is something else.
+    """
+    items = items_of(reply)
+    if items and isinstance(items[0], list):  # a ready client that speaks RESP3
+        return [(member, score) for member, score in items]
+    return list(zip(items[::2], items[1::2], strict=True))
+
+
 def _optional(value: object) -> bytes | None:
     return value if isinstance(value, bytes) else None
 

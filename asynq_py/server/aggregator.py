@@ -94,9 +94,10 @@ class Aggregator:
     def _pass(self, queue: str, group: bytes, set_key: bytes) -> None:
         name = group.decode("utf-8", "replace")
         try:
-            tasks = self._read(queue, set_key)
+            tasks = read_set(self._connection, queue, set_key, self._log)
             if tasks:
-                self._enqueue(queue, self._call(name, tasks))
+                one = self._call(name, tasks)
+                put(self._connection, queue, one, self._clock.now_ns(), self._announced)
             self._connection.run(delete_aggregation_set(queue, set_key))
         except AsynqError as error:
             self._log.error("group %r of %r is tried again later: %s", name, queue, error)
@@ -105,31 +106,43 @@ class Aggregator:
         finally:
             self._free.release()
 
-    def _read(self, queue: str, set_key: bytes) -> list[Task]:
-        tasks = []
-        for task_id, data in self._connection.run(read_aggregation_set(queue, set_key)):
-            try:
-                if data is not None:
-                    tasks.append(task_of(decode(data)))
-            except WireError as error:
-                self._log.error("task %r of %r cannot be read: %s", task_id, queue, error)
-        return tasks
-
     def _call(self, group: str, tasks: Sequence[Task]) -> Task:
         assert self._aggregate is not None
         answer: object = self._aggregate(group, tasks)
         if inspect.isawaitable(answer):
             future = asyncio.run_coroutine_threadsafe(_awaited(answer), self._loop)
             answer = future.result(AGGREGATION_S)
-        if not isinstance(answer, Task):
-            raise ConfigError(f"group_aggregator must return a Task, not {type(answer).__name__}")
-        return answer
+        return as_task(answer)
 
-    def _enqueue(self, queue: str, task: Task) -> None:
-        now_ns = self._clock.now_ns()
-        options = merge(task.options, {"queue": queue})
-        draft = prepare(task, options, now_ns=now_ns, max_payload_size=None)
-        self._connection.run(enqueue(draft, now_ns=now_ns, announced=self._announced))
+
+def read_set(connection: Connection, queue: str, set_key: bytes, log: logging.Logger) -> list[Task]:
+    """The tasks that are to be made one; those that cannot be read are left out."""
+    tasks = []
+    for task_id, data in connection.run(read_aggregation_set(queue, set_key)):
+        try:
+            if data is not None:
+                tasks.append(task_of(decode(data)))
+        except WireError as error:
+            log.error("task %r of %r cannot be read: %s", task_id, queue, error)
+    return tasks
+
+
+def as_task(answer: object) -> Task:
+    """What the user's function made of them.
+
+    Raises:
+        ConfigError: It is no task.
+    """
+    if not isinstance(answer, Task):
+        raise ConfigError(f"group_aggregator must return a Task, not {type(answer).__name__}")
+    return answer
+
+
+def put(connection: Connection, queue: str, task: Task, now_ns: int, announced: Announced) -> None:
+    """Enqueues the one that they became, in their queue."""
+    options = merge(task.options, {"queue": queue})
+    draft = prepare(task, options, now_ns=now_ns, max_payload_size=None)
+    connection.run(enqueue(draft, now_ns=now_ns, announced=announced))
 
 
 async def _awaited(answer: Awaitable[object]) -> object:

@@ -129,5 +129,17 @@ class ServeMux:
         return await call(context, task)
 
 
+def resolver(handler: ServeMux | Handler) -> Callable[[str], tuple[str, Call]]:
+    """Gives for the type of a task its pattern and what to call: by a mux, or one handler for all.
+
+    Raises:
+        ConfigError: It is no handler.
+    """
+    if isinstance(handler, ServeMux):
+        return handler.resolve
+    only = ("", as_call(handler))
+    return lambda task_type: only
+
+
 async def _not_found(context: Context, task: Task) -> NoReturn:
     raise HandlerNotFoundError(f'handler not found for task "{task.type}"')

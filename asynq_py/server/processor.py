@@ -26,13 +26,9 @@ from asynq_py.errors import (
     AsynqError,
     BrokerError,
     LeaseLostError,
-    RevokeTask,
-    SkipRetry,
-    TaskCancelledError,
     TaskTimeoutError,
     WireError,
 )
-from asynq_py.options import DEFAULT_TIMEOUT_S
 from asynq_py.server.config import ErrorHandler, ServerConfig
 from asynq_py.server.context import Context, Writing, Written
 from asynq_py.server.handlers import Call, is_async
@@ -40,7 +36,7 @@ from asynq_py.server.job import Job, Why
 from asynq_py.server.order import Order
 from asynq_py.server.quiet import Quiet
 from asynq_py.server.threads import Threads
-from asynq_py.server.verdict import Judge, caused_by, success, task_of
+from asynq_py.server.verdict import Judge, deadline_ns, reason, success, task_of
 from asynq_py.task import Task
 from asynq_py.wire.message import decode
 
@@ -343,23 +339,16 @@ class Processor:
             self._start_beside(self._quarantine(taken))
             return
         now_ns = self._clock.now_ns()
-        deadline_ns = self._deadline_ns(message.timeout, message.deadline, now_ns)
-        job = Job(queue, task_id, message, lease_until, now_ns, deadline_ns)
+        until_ns = deadline_ns(message, now_ns)
+        job = Job(queue, task_id, message, lease_until, now_ns, until_ns)
         self._busy += 1
         self.jobs.add(job)
-        left_s = (deadline_ns - now_ns) / NANOSECONDS
+        left_s = (until_ns - now_ns) / NANOSECONDS
         if left_s > 0:
             job.timer = self._loop.call_later(left_s, self._ask_to_stop, job, Why.TIMEOUT)
         else:
             job.why = Why.TIMEOUT
         job.work = self._loop.create_task(self._work(job))
-
-    def _deadline_ns(self, timeout_s: int, deadline_s: int, now_ns: int) -> int:
-        if timeout_s and deadline_s:
-            return min(now_ns // NANOSECONDS + timeout_s, deadline_s) * NANOSECONDS
-        if deadline_s:
-            return deadline_s * NANOSECONDS
-        return now_ns + (timeout_s or DEFAULT_TIMEOUT_S) * NANOSECONDS
 
     async def _work(self, job: Job) -> None:
         message = job.message
@@ -385,25 +374,11 @@ class Processor:
                     finished = success(job.queue, job.task_id, message, self._clock.now_ns())
                     self._decide(job, finished)
                 else:
-                    await self._fail(job, context, task, self._reason(job, error))
+                    await self._fail(job, context, task, reason(job.why, error))
         finally:
             error = job.work = None  # no circles
             job.running = False
             self._release(job)
-
-    def _reason(self, job: Job, error: BaseException | None) -> BaseException:
-        """Why a task failed: if it was asked to stop, that, unless its handler says what is to
-        become of it."""
-        if error is not None and (caused_by(error, SkipRetry) or caused_by(error, RevokeTask)):
-            return error
-        if job.why is Why.TIMEOUT:
-            return TaskTimeoutError()
-        if job.why is Why.CANCEL:
-            return TaskCancelledError()
-        if job.why is Why.LEASE:
-            return LeaseLostError("asynq: task lease expired")
-        assert error is not None
-        return error
 
     async def _fail(self, job: Job, context: Context, task: Task, error: BaseException) -> None:
         job.is_decided = True
@@ -448,7 +423,7 @@ class Processor:
         if job.is_decided or not job.running:
             return
         self._quiet.warning(f"{job.task_id!r} of queue {job.queue!r} does not stop")
-        failing = self._fail(job, Context(job, self), task_of(job.message), self._reason(job, None))
+        failing = self._fail(job, Context(job, self), task_of(job.message), reason(job.why, None))
         self._start_beside(failing)
 
     async def _tell(

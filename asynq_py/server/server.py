@@ -14,8 +14,8 @@ from asynq_py.broker.op import call
 from asynq_py.clock import SYSTEM_CLOCK, Clock
 from asynq_py.errors import ServerStateError
 from asynq_py.server.config import ServerConfig
-from asynq_py.server.handlers import Call, Handler, as_call
-from asynq_py.server.mux import ServeMux
+from asynq_py.server.handlers import Handler
+from asynq_py.server.mux import ServeMux, resolver
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection, RedisArgument
@@ -90,11 +90,7 @@ class Server:
         with self._lock:
             if self._status != "new":
                 raise ServerStateError(f"the server cannot start: it is {self._status}")
-            if isinstance(handler, ServeMux):
-                resolve = handler.resolve
-            else:
-                only: tuple[str, Call] = ("", as_call(handler))
-                resolve = lambda task_type: only  # noqa: E731
+            resolve = resolver(handler)
             from asynq_py.server.parts import Parts
 
             self._parts = Parts(

@@ -10,10 +10,18 @@ from typing import TypeVar
 
 from asynq_py.broker.finish import Finished, Outcome
 from asynq_py.clock import NANOSECONDS
-from asynq_py.errors import ConfigError, RevokeTask, SkipRetry, TaskCancelledError
-from asynq_py.options import duration_ns
+from asynq_py.errors import (
+    ConfigError,
+    LeaseLostError,
+    RevokeTask,
+    SkipRetry,
+    TaskCancelledError,
+    TaskTimeoutError,
+)
+from asynq_py.options import DEFAULT_TIMEOUT_S, duration_ns
 from asynq_py.server.config import ServerConfig
 from asynq_py.server.delays import default_retry_delay
+from asynq_py.server.job import Why
 from asynq_py.task import Task
 from asynq_py.wire.message import TaskMessage, encode
 
@@ -120,6 +128,30 @@ class Judge:
         except Exception:
             self._log.exception("retry_delay raised; asynq's own is taken")
         return duration_ns("retry_delay", default_retry_delay(message.retried, error, task))
+
+
+def deadline_ns(message: TaskMessage, now_ns: int) -> int:
+    """When the handler of a task that is begun now is asked to stop, Unix nanoseconds."""
+    if message.timeout and message.deadline:
+        return min(now_ns // NANOSECONDS + message.timeout, message.deadline) * NANOSECONDS
+    if message.deadline:
+        return message.deadline * NANOSECONDS
+    return now_ns + (message.timeout or DEFAULT_TIMEOUT_S) * NANOSECONDS
+
+
+def reason(why: Why | None, error: BaseException | None) -> BaseException:
+    """Why a task failed: if it was asked to stop, that, unless its handler says what is to
+    become of it."""
+    if error is not None and (caused_by(error, SkipRetry) or caused_by(error, RevokeTask)):
+        return error
+    if why is Why.TIMEOUT:
+        return TaskTimeoutError()
+    if why is Why.CANCEL:
+        return TaskCancelledError()
+    if why is Why.LEASE:
+        return LeaseLostError("asynq: task lease expired")
+    assert error is not None
+    return error
 
 
 def caused_by(error: BaseException | None, kind: type[E]) -> bool:

@@ -1,4 +1,9 @@
-"""Real Redis servers and real Go workers for tests: `pip install asynq_py[testing]`.
+"""For tests: handlers run without a server, what was enqueued, and the real things.
+
+`drain` runs what is due, `assert_enqueued` looks at what waits; `plugin` has fixtures for
+pytest (docs/testing.md). None of them needs more than a `redis-server`.
+
+Real Redis servers and real Go workers: `pip install asynq_py[testing]`.
 
     from asynq_py.testing import Stack
 
@@ -25,6 +30,15 @@ Not imported by `import asynq_py`.
 
 from asynq_py.testing.asynqmon import Asynqmon, AsynqmonError
 from asynq_py.testing.backend import Redis
+from asynq_py.testing.clock import VirtualClock
+from asynq_py.testing.drain import (
+    DrainLimitError,
+    DrainOptions,
+    Handled,
+    drain,
+    drain_async,
+)
+from asynq_py.testing.enqueued import Expected, assert_enqueued, assert_not_enqueued, enqueued
 from asynq_py.testing.events import Event, EventLog, ProgramEnded, WaitTimeout
 from asynq_py.testing.oracle import Oracle, OracleError
 from asynq_py.testing.redis_server import RedisServer, RedisStartError, find_redis_server
@@ -35,9 +49,13 @@ __all__ = [
     "Asynqmon",
     "AsynqmonError",
     "ConsumedTask",
+    "DrainLimitError",
+    "DrainOptions",
     "Event",
     "EventLog",
+    "Expected",
     "GoWorker",
+    "Handled",
     "Oracle",
     "OracleError",
     "ProgramEnded",
@@ -45,6 +63,12 @@ __all__ = [
     "RedisServer",
     "RedisStartError",
     "Stack",
+    "VirtualClock",
     "WaitTimeout",
+    "assert_enqueued",
+    "assert_not_enqueued",
+    "drain",
+    "drain_async",
+    "enqueued",
     "find_redis_server",
 ]
