@@ -231,6 +231,28 @@ def test_a_shutdown_gives_tasks_back(twins: Twins) -> None:
     assert twins.info(PYTHON, "default").processed == 0
 
 
+def test_an_archive_is_trimmed_to_its_size_and_age(twins: Twins) -> None:
+    twins.enqueue(*(task("fail:a", task_id=f"{n}", max_retry=0) for n in range(60)))
+    now = int(time.time())
+    with twins.raw(SOURCE) as raw:
+        asked = raw.pipeline()
+        for n in range(9_999):
+            # The first fifty are older than 90 days, and of the others some are too many.
+            at = now - 91 * 86400 if n < 50 else now - 10_000 + n
+            asked.zadd("asynq:{default}:archived", {f"old {n}": at})
+            asked.hset(f"asynq:{{default}}:t:old {n}", mapping={"state": "archived", "msg": b""})
+        asked.execute()
+    twins.start({"default": 1}, concurrency=1)
+
+    twins.share()
+    twins.until_quiet("default")
+    for db in (GO, PYTHON):
+        until(lambda db=db: twins.info(db, "default").archived == 9_999)
+    twins.stop()
+
+    assert twins.differences() == []
+
+
 LEFT_AT_WORK = (
     task("sleep:again", "60000", task_id="again", unique_ms=HOUR_MS),
     task("sleep:for good", "60000", task_id="for good", max_retry=0, unique_ms=HOUR_MS),
