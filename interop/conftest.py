@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import zoo as zoos
+from pyworkers import start_python_worker
 from replicas import Replicas
 
 from asynq_py.testing import GoWorker, Oracle, Redis, Stack
@@ -55,6 +56,20 @@ def worker(stack: Stack, redis_server: Redis) -> Iterator[Callable[..., GoWorker
 
     def start(**options: object) -> GoWorker:
         started.append(stack.worker(redis_server, **options))  # type: ignore[arg-type]
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+@pytest.fixture
+def python_worker(redis_server: Redis) -> Iterator[Callable[..., GoWorker]]:
+    """Starts Python workers on `redis_server`, as processes; as `worker` does with Go's."""
+    started: list[GoWorker] = []
+
+    def start(**options: object) -> GoWorker:
+        started.append(start_python_worker(redis_server, **options))  # type: ignore[arg-type]
         return started[-1]
 
     yield start

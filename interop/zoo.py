@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import redis
-from keyspace import differences
+from keyspace import GO, PYTHON, SOURCE, differences, twin
 from waiting import until
 
 from asynq_py import Inspector
 from asynq_py.testing import Oracle, Redis, Stack
 
-ZOO, GO, PYTHON = 0, 1, 2
+ZOO = SOURCE
 QUEUE = "zoo"
 GROUP = "g:1"
 COUNTS = {
@@ -30,16 +30,6 @@ COUNTS = {
 ORPHANED = 700
 #: As good as never, in Unix seconds.
 NEVER_S = 2**40
-
-#: Empties two databases and copies everything to them; in one call, since there is so much.
-_COPY = """
-for _, db in ipairs(ARGV) do
-  redis.call("SELECT", db)
-  redis.call("FLUSHDB", "SYNC")
-  redis.call("SELECT", 0)
-  for _, key in ipairs(redis.call("KEYS", "*")) do redis.call("COPY", key, key, "DB", db) end
-end
-"""
 
 
 class Zoo:
@@ -64,7 +54,7 @@ class Zoo:
     def twin(self) -> None:
         """Copies everything to the databases of Go and of Python."""
         with self.raw() as source:
-            source.eval(_COPY, 0, str(GO), str(PYTHON))
+            twin(source)
 
     def differences(self) -> list[str]:
         """What differs between these two, key by key."""

@@ -14,6 +14,7 @@ from asynq_py.options import check_text
 from asynq_py.server.context import Context
 from asynq_py.server.handlers import Call, H, Handler, as_call, is_async
 from asynq_py.task import Task
+from asynq_py.wire.gotext import quote
 
 #: Wraps what is called, around what comes after it.
 Middleware: TypeAlias = Callable[[Call], Call]
@@ -142,4 +143,4 @@ def resolver(handler: ServeMux | Handler) -> Callable[[str], tuple[str, Call]]:
 
 
 async def _not_found(context: Context, task: Task) -> NoReturn:
-    raise HandlerNotFoundError(f'handler not found for task "{task.type}"')
+    raise HandlerNotFoundError(f"handler not found for task {quote(task.type)}")

@@ -170,6 +170,7 @@ class Stack:
             timeout: Seconds until it must have ended.
             flags: Its flags, with underscores: `n=3, type="email", payload="{i}",
                 queue="critical", process_in="1s"`; a list repeats a flag (`header=["k=v"]`).
+                The task's timeout is `timeout_`.
 
         Returns:
             For each task its TaskInfo, or `error` and `kind`.
@@ -178,7 +179,9 @@ class Stack:
             RuntimeError: It failed; the text is its stderr.
         """
         where = {"redis": redis.address, "password": redis.password, "db": db}
-        args = _flags(where | {name.replace("_", "-"): value for name, value in flags.items()})
+        args = _flags(
+            where | {name.rstrip("_").replace("_", "-"): value for name, value in flags.items()}
+        )
         program = self._backend.go_program("producer", args)
         try:
             if program.wait(timeout):

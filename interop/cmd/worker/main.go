@@ -1,16 +1,24 @@
 // Command worker runs a plain asynq server and tells on stdout, one JSON line
 // each, what it consumes. The task's type chooses what happens:
 //
-//	fail:*   the handler returns an error
-//	skip:*   it returns asynq.SkipRetry
-//	revoke:* it returns asynq.RevokeTask
-//	panic:*  it panics
-//	sleep:*  it sleeps for the payload's number of milliseconds
-//	result:* it writes its payload as the task's result
+//	fail:*      the handler returns an error
+//	flaky:*     it returns an error the first time
+//	error:*     it returns an error with the payload as its text
+//	excuse:*    it returns an error that does not count as a failure
+//	skip:*      it returns asynq.SkipRetry
+//	revoke:*    it returns asynq.RevokeTask
+//	panic:*     it panics
+//	sleep:*     it sleeps for the payload's number of milliseconds
+//	result:*    it writes its payload as the task's result
+//	partly:*    it writes its payload as the task's result, and returns an error
+//	unhandled:* there is no handler
 //
-// Every other task succeeds. Lines: {"event":"ready"}, then "task" when a
-// handler starts and "done" when it returns, "aggregate" for each group that is
-// merged, and "stopped" after a graceful shutdown. asynq's log goes to stderr.
+// Every other task succeeds. A group is merged into a task "aggregated:<group>";
+// that of a group kept:* has the group's name for its ID, and is retained.
+//
+// Lines: {"event":"ready"}, then "task" when a handler starts and "done" when it
+// returns, "aggregate" for each group that is merged, and "stopped" after a
+// graceful shutdown. asynq's log goes to stderr. pyworker.py is its twin.
 package main
 
 import (
@@ -31,7 +39,7 @@ import (
 func main() {
 	target := rediscli.Flags()
 	queues := flag.String("queues", "default=1", "name=priority, separated by commas")
-	interval := flag.Duration("interval", 100*time.Millisecond, "between looks for pending and for due tasks")
+	interval := flag.Duration("interval", 100*time.Millisecond, "between looks for pending, for due and for expired tasks")
 	retryDelay := flag.Duration("retry-delay", 0, "before a retry; 0 is asynq's own rule")
 	groupGrace := flag.Duration("group-grace", 0, "group grace period, at least 1s; aggregation is off unless one -group flag is given")
 	groupMaxDelay := flag.Duration("group-max-delay", 0, "longest wait of a group")
@@ -45,6 +53,8 @@ func main() {
 	config.Queues = parseQueues(*queues)
 	config.TaskCheckInterval = *interval
 	config.DelayedTaskCheckInterval = *interval
+	config.JanitorInterval = *interval
+	config.IsFailure = isFailure
 	if *retryDelay > 0 {
 		config.RetryDelayFunc = func(int, error, *asynq.Task) time.Duration { return *retryDelay }
 	}

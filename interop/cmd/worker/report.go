@@ -68,6 +68,14 @@ func act(ctx context.Context, task *asynq.Task) error {
 	switch kind {
 	case "fail":
 		return errors.New("failed as asked")
+	case "flaky":
+		if retried, _ := asynq.GetRetryCount(ctx); retried == 0 {
+			return errors.New("failed as asked")
+		}
+	case "error":
+		return errors.New(string(task.Payload()))
+	case "excuse":
+		return errExcused
 	case "skip":
 		return fmt.Errorf("skipped as asked: %w", asynq.SkipRetry)
 	case "revoke":
@@ -87,9 +95,20 @@ func act(ctx context.Context, task *asynq.Task) error {
 	case "result":
 		_, err := task.ResultWriter().Write(task.Payload())
 		return err
+	case "partly":
+		if _, err := task.ResultWriter().Write(task.Payload()); err != nil {
+			return err
+		}
+		return errors.New("failed as asked")
+	case "unhandled":
+		return asynq.NotFound(ctx, task)
 	}
 	return nil
 }
+
+var errExcused = errors.New("excused as asked")
+
+func isFailure(err error) bool { return err != nil && !errors.Is(err, errExcused) }
 
 // member is one task of a group in the payload of the merged task. asynq does
 // not tell an aggregator the ids.
@@ -109,5 +128,8 @@ func (r *report) aggregate(group string, tasks []*asynq.Task) *asynq.Task {
 		panic(err)
 	}
 	r.print(event{"event": "aggregate", "group": group, "tasks": members, "at": time.Now().UnixNano()})
+	if strings.HasPrefix(group, "kept:") {
+		return asynq.NewTask("aggregated:"+group, payload, asynq.TaskID(group), asynq.Retention(time.Hour))
+	}
 	return asynq.NewTask("aggregated:"+group, payload)
 }
