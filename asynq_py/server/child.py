@@ -78,6 +78,16 @@ def _rebuilt(data: bytes, kind: type[HandlerError], text: str) -> BaseException:
     return kind(text)
 
 
+def ended_by(code: int) -> str:
+    """How a process ended, by its exit code."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
 # -- in the child --
 
 

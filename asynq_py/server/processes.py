@@ -18,7 +18,7 @@ from contextlib import suppress
 from pebble import ProcessExpired, ProcessPool
 
 from asynq_py.errors import ProcessDiedError
-from asynq_py.server.child import Answer, begin, handle, unpack
+from asynq_py.server.child import Answer, begin, ended_by, handle, unpack
 
 
 class Processes:
@@ -106,7 +106,7 @@ class _Child:
             return unpack(await asyncio.wrap_future(self._pool.schedule(handle, (call,))))
         except ProcessExpired as error:
             self._pid = 0
-            raise ProcessDiedError(f"its process died: {_how(error.exitcode)}") from None
+            raise ProcessDiedError(f"its process died: {ended_by(error.exitcode)}") from None
         except RuntimeError:  # the pool is broken
             if self._pid:
                 self._pid = 0
@@ -130,16 +130,6 @@ class _Child:
         """Waits until it is gone; one that is idle goes by itself."""
         self._pool.stop()
         self._pool.join()
-
-
-def _how(code: int) -> str:
-    """How a process died, by its exit code."""
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
 
 
 def _logging_here() -> tuple[int, logging.Formatter | None]:
