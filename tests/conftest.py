@@ -18,6 +18,7 @@ from asynq_py.testing.redis_server import (
     free_port,
 )
 from tests.support.cluster import ShardedCluster
+from tests.support.keyevents import KeyEvents
 from tests.support.proxy import Proxy
 from tests.support.worlds import WORLDS, Producer, World, close_producer, open_producer
 
@@ -102,6 +103,15 @@ def connect_raw() -> Iterator[Callable[..., redis.Redis]]:
 def database(server: RedisServer, connect_raw: Callable[..., redis.Redis]) -> redis.Redis:
     """Database 0 of the shared server, empty, by a plain redis-py client."""
     return connect_raw(server)
+
+
+@pytest.fixture
+def key_events(database: redis.Redis) -> Iterator[KeyEvents]:
+    """What happens to keys of the shared server."""
+    events = KeyEvents(database)
+    yield events
+    events.close()
+    database.config_set("notify-keyspace-events", "")
 
 
 @pytest.fixture(params=WORLDS)

@@ -38,12 +38,14 @@ DOORS = {
     "hiredis": "connection",
     "google": "wire",
     "uvloop": "server",
+    "pebble": "server",
     "msgpack": "codec",
     "croniter": "schedule",
     "yaml": "scheduler",
     "testcontainers": "testing",
     "docker": "testing",
     "rich": "cli",
+    "watchfiles": "cli",
     "typer": "cli",
 }
 

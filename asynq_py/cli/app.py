@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from asynq_py.cli.enqueue import enqueue
 from asynq_py.cli.options import Output, OutputOption
 from asynq_py.cli.output import printable
 from asynq_py.cli.where import PASSWORD_VARIABLE, before_commands, connected
+from asynq_py.cli.worker import worker
 from asynq_py.connection import RedisConfig
 from asynq_py.errors import NOT_LET_IN, AsynqError
 
@@ -34,6 +35,7 @@ app = typer.Typer(
     },
 )
 app.command()(enqueue)
+app.command()(worker)
 app.add_typer(task.app, name="task")
 app.add_typer(queue.app, name="queue")
 app.add_typer(group.app, name="group")
@@ -44,8 +46,13 @@ app.add_typer(cron.app, name="cron")
 
 def run(arguments: Sequence[str]) -> int:
     """Runs a command; returns the exit code, and never lets a traceback out."""
+    return told(lambda: app(args=list(arguments), prog_name="asynq-py", standalone_mode=False) or 0)
+
+
+def told(function: Callable[[], int]) -> int:
+    """Runs a function; tells its errors as commands do. Returns the exit code."""
     try:
-        code = int(app(args=list(arguments), prog_name="asynq-py", standalone_mode=False) or 0)
+        code = int(function())
         sys.stdout.flush()
     except typer.Exit as end:
         code = end.exit_code

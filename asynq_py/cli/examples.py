@@ -25,6 +25,16 @@ from asynq_py.wire.message import TaskState
 
 #: The files that the examples name.
 FILES = {
+    "app.py": """\
+from asynq_py import ServeMux
+
+mux = ServeMux()
+
+
+@mux.handle("email:")
+def send(context, task):
+    print(f"sending {task.payload}")
+""",
     "day.json": '{ "day": "2026-01-31" }\n',
     "schedule.toml": """\
 [[task]]

@@ -8,5 +8,6 @@ heart       renews leases and shows the server (identity)
 chores      forwarder, recoverer, janitor, health check
 aggregator  makes one task of a group's
 subscriber  hears what is to be cancelled
+processes, child   processes for plain handlers: what the server does, what they do
 threads, quiet   threads for plain handlers; messages that must not flood
 """

@@ -83,7 +83,8 @@ class Context:
         """Keeps a result with the task, for inspectors to see while the task lasts: tasks without
         a retention are deleted when they are done.
 
-        ``await`` it in a coroutine; in a plain function it is written when this returns.
+        ``await`` it in a coroutine; in a plain function it is written when this returns. In
+        another process the last one is kept, and written when the handler has ended.
 
         Raises:
             ConfigError: It is not bytes.

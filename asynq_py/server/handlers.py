@@ -40,6 +40,11 @@ def as_call(handler: Handler, *, process: bool = False, codec: Codec = JSON) -> 
     awaited = is_async(handler)
     if process and awaited:
         raise ConfigError("process=True is for plain functions: a coroutine cannot leave its loop")
+    if process and {"<locals>", "<lambda>"} & set(_name(handler).split(".")):
+        raise ConfigError(
+            f"{_name(handler)} cannot be imported in another process: process=True is for functions"
+            " at the top of a module"
+        )
     wanted = _payload_type(handler)
     if wanted is None and awaited:
         return handler

@@ -62,7 +62,9 @@ class ServeMux:
                 with a dataclass or a pydantic model, the payload). ``async def`` runs on the
                 event loop, a plain function in a thread. Or another ServeMux.
             process: Whether it runs in another process: for plain functions that compute. They
-                must be importable; the context is a copy there.
+                must be importable there. The context is a copy: ``cancelled`` stays False, since
+                the process is killed when the handler should stop, together with what it has
+                started; results are written when the handler has returned or raised.
             codec: What reads the payload.
 
         Raises:

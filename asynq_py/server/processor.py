@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from asynq_py.broker.finish import Finished, Outcome, finish, write_result
 from asynq_py.broker.quarantine import quarantine
@@ -26,9 +27,9 @@ from asynq_py.errors import (
     AsynqError,
     BrokerError,
     LeaseLostError,
-    TaskTimeoutError,
     WireError,
 )
+from asynq_py.server.child import pack
 from asynq_py.server.config import ErrorHandler, ServerConfig
 from asynq_py.server.context import Context, Writing, Written
 from asynq_py.server.handlers import Call, is_async
@@ -39,6 +40,9 @@ from asynq_py.server.threads import Threads
 from asynq_py.server.verdict import Judge, deadline_ns, reason, success, task_of
 from asynq_py.task import Task
 from asynq_py.wire.message import decode
+
+if TYPE_CHECKING:
+    from asynq_py.server.processes import Processes
 
 T = TypeVar("T")
 
@@ -86,6 +90,7 @@ class Processor:
         self._order = Order(config.queues, strict=config.strict_priority)
         self._threads = Threads("asynq-handler", config.concurrency)
         self._hook_threads = Threads("asynq-hook", HOOK_THREADS)
+        self._processes: Processes | None = None
         #: What goes on beside the handlers; the loop itself holds tasks only weakly.
         self._beside: set[asyncio.Task[None]] = set()
         self._trimming: set[str] = set()
@@ -141,6 +146,8 @@ class Processor:
             await self._wait(deadline)
         self._threads.close()
         self._hook_threads.close()
+        if self._processes is not None:
+            await self._processes.close()
 
     async def _wait(self, deadline: float) -> None:
         self._changed.clear()
@@ -514,7 +521,15 @@ class Processor:
 
     async def in_process(self, job: Job, function: Callable[..., object], argument: object) -> None:
         """See Hands.in_process."""
-        raise NotImplementedError
+        if self._processes is None:
+            from asynq_py.server.processes import Processes
+
+            self._processes = Processes(min(self._config.concurrency, os.cpu_count() or 1))
+        result, error = await self._processes.run(pack(function, job, argument))
+        if result is not None:
+            await self._write(job, result)
+        if error is not None:
+            raise error
 
 
 def _pause_s(failures: int) -> float:

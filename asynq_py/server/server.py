@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing.process
 import queue
 import signal
 import threading
@@ -87,6 +88,12 @@ class Server:
             ConfigError: It is no handler.
             ServerStateError: It was started before.
         """
+        # Else a process for handlers would become a server, and never take its first task.
+        if getattr(multiprocessing.process.current_process(), "_inheriting", False):
+            raise ServerStateError(
+                "a process for handlers imports the main module and must not start a server there:"
+                ' put it under if __name__ == "__main__"'
+            )
         with self._lock:
             if self._status != "new":
                 raise ServerStateError(f"the server cannot start: it is {self._status}")

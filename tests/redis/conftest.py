@@ -6,22 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import redis
 
 from asynq_py import Client, Inspector, Scheduler, SchedulerConfig
 from asynq_py.doctor import Doctor
 from asynq_py.testing.redis_server import RedisServer
-from tests.support.keyevents import KeyEvents
 from tests.support.worlds import World, close_inspector, open_inspector
-
-
-@pytest.fixture
-def key_events(database: redis.Redis) -> Iterator[KeyEvents]:
-    """What happens to keys of the shared server."""
-    events = KeyEvents(database)
-    yield events
-    events.close()
-    database.config_set("notify-keyspace-events", "")
 
 
 @pytest.fixture
