@@ -123,13 +123,19 @@ class Judge:
 
 
 def caused_by(error: BaseException | None, kind: type[E]) -> bool:
-    """Whether it is such an error, or was raised ``from`` one."""
+    """Whether it is such an error, was raised ``from`` one, or is a group that has one."""
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
+    left = [error]
+    while left:
+        error = left.pop()
         if isinstance(error, kind):
             return True
+        if error is None or id(error) in seen:
+            continue
         seen.add(id(error))
-        error = error.__cause__
+        left.append(error.__cause__)
+        if isinstance(error, BaseExceptionGroup):
+            left += error.exceptions
     return False
 
 
