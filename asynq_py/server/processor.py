@@ -55,6 +55,8 @@ LONGEST_PAUSE_S = 5.0
 #: How long a handler that was asked to stop may take to do so, before the task is settled
 #: without it, seconds.
 LENIENCY_S = 1.0
+#: The last deadline, of the year 9999: no clock, and no tool that shows it, knows a later one.
+LAST_NS = 253_402_300_799 * NANOSECONDS
 #: How many plain error handlers run at a time.
 HOOK_THREADS = 4
 
@@ -344,20 +346,24 @@ class Processor:
             job.timer = self._loop.call_later(left_s, self._ask_to_stop, job, Why.TIMEOUT)
         else:
             job.why = Why.TIMEOUT
-        job.work = self._loop.create_task(self._work(job))
+        # Until it begins, which the loop sees to, there is nothing to cancel.
+        self._loop.create_task(self._work(job))
 
     def _deadline_ns(self, timeout_s: int, deadline_s: int, now_ns: int) -> int:
         if timeout_s and deadline_s:
-            return min(now_ns // NANOSECONDS + timeout_s, deadline_s) * NANOSECONDS
-        if deadline_s:
-            return deadline_s * NANOSECONDS
-        return now_ns + (timeout_s or DEFAULT_TIMEOUT_S) * NANOSECONDS
+            deadline_ns = min(now_ns // NANOSECONDS + timeout_s, deadline_s) * NANOSECONDS
+        elif deadline_s:
+            deadline_ns = deadline_s * NANOSECONDS
+        else:
+            deadline_ns = now_ns + (timeout_s or DEFAULT_TIMEOUT_S) * NANOSECONDS
+        return max(0, min(deadline_ns, LAST_NS))
 
     async def _work(self, job: Job) -> None:
         message = job.message
         task = task_of(message)
         context = Context(job, self)
         error: BaseException | None = None
+        job.work = asyncio.current_task()
         try:
             if job.why is not None:
                 raise TaskTimeoutError

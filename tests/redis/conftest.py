@@ -87,7 +87,7 @@ def serve(server: RedisServer) -> Iterator[Callable[..., Server]]:
         clock: Clock = SYSTEM_CLOCK,
         **config: Any,  # noqa: ANN401
     ) -> Server:
-        defaults = {"concurrency": 10, "shutdown_timeout": 20, "task_check_interval": 0.05}
+        defaults = {"concurrency": 10, "shutdown_timeout": 5, "task_check_interval": 0.05}
         worker = Server(redis, ServerConfig(**{**defaults, **config}), clock=clock)
         started.append(worker)
         worker.start(handler)
