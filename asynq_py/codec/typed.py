@@ -87,7 +87,10 @@ def _model(wanted: Any, data: object, place: str) -> object:  # noqa: ANN401
 def _plain(wanted: type, data: object, place: str) -> object:
     # An integral float is written without a fraction, so it may come back as an int.
     if wanted is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+        try:
+            return float(data)
+        except OverflowError:
+            raise _wrong(place, "float", data) from None
     if isinstance(data, wanted) and (wanted is bool or not isinstance(data, bool)):
         return data
     raise _wrong(place, wanted.__name__, data)
@@ -119,16 +122,16 @@ def _other(
         if not isinstance(data, list | tuple):
             raise _wrong(place, "a list", data)
         items = _items(kind, arguments, data, place)
-        return _CONTAINERS[kind](items)
+        try:
+            return _CONTAINERS[kind](items)
+        except TypeError as error:
+            raise WireError(f"{place}: {error}") from error
     if kind in (dict, Mapping):
         if not isinstance(data, Mapping):
             raise _wrong(place, "an object", data)
         of_key, of_value = arguments or (Any, Any)
-        # Keys are always text on the way.
         return {
-            read_as(of_key, int(key) if of_key is int else key, f"{place} key"): read_as(
-                of_value, value, f"{place}[{key!r}]"
-            )
+            _key(of_key, key, place): read_as(of_value, value, f"{place}[{key!r}]")
             for key, value in data.items()
         }
     read = _SCALARS.get(kind)
@@ -138,8 +141,17 @@ def _other(
         return data
     try:
         return read(data)
-    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise _wrong(place, f"a {kind.__name__}", data) from error
+
+
+def _key(wanted: Any, key: Any, place: str) -> Any:  # noqa: ANN401
+    if wanted is int and isinstance(key, str):  # keys are always text in JSON
+        try:
+            key = int(key)
+        except ValueError:
+            raise _wrong(f"{place} key", "int", key) from None
+    return read_as(wanted, key, f"{place} key")
 
 
 def _items(kind: Any, arguments: tuple[Any, ...], data: Any, place: str) -> list[object]:  # noqa: ANN401
@@ -165,7 +177,7 @@ def _moment(data: Any) -> datetime:  # noqa: ANN401
 def _span(data: Any) -> timedelta:  # noqa: ANN401
     if not isinstance(data, int) or isinstance(data, bool):
         raise TypeError("no number of nanoseconds")
-    return timedelta(microseconds=data / 1000)
+    return timedelta(microseconds=data // 1000)
 
 
 _CONTAINERS: dict[Any, Any] = {

@@ -100,8 +100,10 @@ class ServerConfig:
         _check_int("free_crashes", self.free_crashes, 0)
         for name in _FUNCTIONS:
             value = getattr(self, name)
-            if value is not None and not callable(value):
+            if not callable(value) and (value is not None or name == "retry_delay"):
                 raise ConfigError(f"{name} must be callable, not {type(value).__name__}")
+        if not isinstance(self.logger, logging.Logger | logging.LoggerAdapter | None):
+            raise ConfigError(f"logger must be a logging.Logger, not {type(self.logger).__name__}")
         if self.on_cancel not in ("retry", "archive"):
             raise ConfigError(f'on_cancel must be "retry" or "archive", not {self.on_cancel!r}')
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from asynq_py.codec import JSON, Codec
@@ -38,6 +39,8 @@ def as_call(handler: Handler, *, process: bool = False, codec: Codec = JSON) -> 
     if not callable(handler):
         raise ConfigError(f"a handler must be callable, not {type(handler).__name__}")
     awaited = is_async(handler)
+    if _is_generator(handler):
+        raise ConfigError(f"a handler must not yield, as {_name(handler)} does: nothing would run")
     if process and awaited:
         raise ConfigError("process=True is for plain functions: a coroutine cannot leave its loop")
     if process and {"<locals>", "<lambda>"} & set(_name(handler).split(".")):
@@ -66,21 +69,31 @@ def as_call(handler: Handler, *, process: bool = False, codec: Codec = JSON) -> 
         return in_process
 
     async def in_thread(context: Context, task: Task) -> None:
-        await context._hands.in_thread(context._job, handler, context, argument(task))
+        answer = await context._hands.in_thread(context._job, handler, context, argument(task))
+        if inspect.isawaitable(answer):  # of a function that only hands on to a coroutine function
+            await answer
 
     return in_thread
 
 
 def is_async(handler: Handler) -> bool:
-    """Whether calling it gives something to await."""
-    function = inspect.unwrap(handler)
-    while hasattr(function, "func"):  # functools.partial
-        function = function.func
-    if inspect.iscoroutinefunction(function):
-        return True
-    return not inspect.isroutine(function) and inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004
-    )
+    """Whether it is a coroutine function, or an object that is called like one."""
+    return inspect.iscoroutinefunction(_function_of(handler))
+
+
+def _is_generator(handler: Handler) -> bool:
+    function = _function_of(handler)
+    return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+
+
+def _function_of(handler: Handler) -> Callable[..., Any]:
+    """What runs when it is called."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    if inspect.isroutine(handler) or isinstance(handler, type):
+        return handler
+    call: Callable[..., Any] = type(handler).__call__
+    return call
 
 
 def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
@@ -92,8 +105,10 @@ def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     named = [each for each in parameters if each.kind in positional]
     is_open = any(each.kind is inspect.Parameter.VAR_POSITIONAL for each in parameters)
-    needed = [each for each in named if each.default is inspect.Parameter.empty]
-    if (len(named) < 2 and not is_open) or len(needed) > 2:
+    needed = [each for each in parameters if each.default is inspect.Parameter.empty]
+    named_needed = [each for each in needed if each.kind in positional]
+    by_name = any(each.kind is inspect.Parameter.KEYWORD_ONLY for each in needed)
+    if (len(named) < 2 and not is_open) or len(named_needed) > 2 or by_name:
         raise ConfigError(
             f"a handler takes two arguments, the context and the task; {_name(handler)} does not"
         )
@@ -102,13 +117,7 @@ def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
     name = named[1].name
     annotation = named[1].annotation
     if isinstance(annotation, str):
-        function = handler if inspect.isroutine(handler) else type(handler).__call__
-        try:
-            annotation = get_type_hints(inspect.unwrap(function)).get(name, annotation)
-        except Exception as error:
-            raise ConfigError(
-                f"the annotation {annotation!r} of {_name(handler)} cannot be read: {error}"
-            ) from error
+        annotation = _resolved(annotation, handler)
     if annotation in (inspect.Parameter.empty, Any, object, Task):
         return None
     if isinstance(annotation, type) and issubclass(annotation, Task):
@@ -121,10 +130,26 @@ def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
     return annotation
 
 
+def _resolved(annotation: str, handler: Handler) -> Any:  # noqa: ANN401
+    """What an annotation means that is kept as text. Others of the same function may mean nothing
+    while it runs: those of names that are imported for type checkers only."""
+
+    def alone() -> None: ...
+
+    alone.__annotations__ = {"it": annotation}
+    function = inspect.unwrap(_function_of(handler))
+    try:
+        return get_type_hints(alone, getattr(function, "__globals__", None))["it"]
+    except Exception as error:
+        raise ConfigError(
+            f"the annotation {annotation!r} of {_name(handler)} cannot be read: {error}"
+        ) from error
+
+
 def _read(task: Task, wanted: Any, codec: Codec) -> object:  # noqa: ANN401
     try:
         return read_as(wanted, codec.decode(task.payload or b""))
-    except WireError as error:
+    except (WireError, RecursionError) as error:
         raise PayloadError(f"payload of {task.type!r}: {error}") from error
 
 

@@ -26,7 +26,6 @@ class Job:
 
     __slots__ = (
         "deadline_ns",
-        "has_begun",
         "is_decided",
         "is_shown_expired",
         "lease_until",
@@ -67,8 +66,7 @@ class Job:
         self.is_shown_expired = False
         #: How many threads or processes still run its handler.
         self.threads = 0
-        #: Whether its coroutine has begun, and whether it still runs.
-        self.has_begun = False
+        #: Whether its coroutine still runs.
         self.running = True
         self.timer: asyncio.TimerHandle | None = None
         self.work: asyncio.Task[None] | None = None

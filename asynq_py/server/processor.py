@@ -355,15 +355,16 @@ class Processor:
             job.timer = self._loop.call_later(left_s, self._ask_to_stop, job, Why.TIMEOUT)
         else:
             job.why = Why.TIMEOUT
-        job.work = self._loop.create_task(self._work(job))
+        # Until it begins, which the loop sees to, there is nothing to cancel.
+        self._loop.create_task(self._work(job))
 
     async def _work(self, job: Job) -> None:
         message = job.message
         task = task_of(message)
         context = Context(job, self)
         error: BaseException | None = None
+        job.work = asyncio.current_task()
         try:
-            job.has_begun = True
             if job.why is not None:
                 raise asyncio.CancelledError
             _, call = self._resolve(message.type)
@@ -421,7 +422,7 @@ class Processor:
             return
         job.why = why
         # One that has not begun sees it when it does.
-        if job.work is not None and job.has_begun:
+        if job.work is not None:
             job.work.cancel()
         if why is not Why.SHUTDOWN:
             self._loop.call_later(LENIENCY_S, self._settle_without, job)

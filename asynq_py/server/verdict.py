@@ -25,6 +25,9 @@ from asynq_py.server.job import Why
 from asynq_py.task import Task
 from asynq_py.wire.message import TaskMessage, encode
 
+#: The last deadline, of the year 9999: no clock, and no tool that shows it, knows a later one.
+LAST_NS = 253_402_300_799 * NANOSECONDS
+
 E = TypeVar("E", bound=BaseException)
 
 
@@ -133,10 +136,12 @@ class Judge:
 def deadline_ns(message: TaskMessage, now_ns: int) -> int:
     """When the handler of a task that is begun now is asked to stop, Unix nanoseconds."""
     if message.timeout and message.deadline:
-        return min(now_ns // NANOSECONDS + message.timeout, message.deadline) * NANOSECONDS
-    if message.deadline:
-        return message.deadline * NANOSECONDS
-    return now_ns + (message.timeout or DEFAULT_TIMEOUT_S) * NANOSECONDS
+        ns = min(now_ns // NANOSECONDS + message.timeout, message.deadline) * NANOSECONDS
+    elif message.deadline:
+        ns = message.deadline * NANOSECONDS
+    else:
+        ns = now_ns + (message.timeout or DEFAULT_TIMEOUT_S) * NANOSECONDS
+    return max(0, min(ns, LAST_NS))
 
 
 def reason(why: Why | None, error: BaseException | None) -> BaseException:
@@ -155,13 +160,19 @@ def reason(why: Why | None, error: BaseException | None) -> BaseException:
 
 
 def caused_by(error: BaseException | None, kind: type[E]) -> bool:
-    """Whether it is such an error, or was raised ``from`` one."""
+    """Whether it is such an error, was raised ``from`` one, or is a group that has one."""
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
+    left = [error]
+    while left:
+        error = left.pop()
         if isinstance(error, kind):
             return True
+        if error is None or id(error) in seen:
+            continue
         seen.add(id(error))
-        error = error.__cause__
+        left.append(error.__cause__)
+        if isinstance(error, BaseExceptionGroup):
+            left += error.exceptions
     return False
 
 

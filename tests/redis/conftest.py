@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from asynq_py import Client, Inspector, Scheduler, SchedulerConfig
+from asynq_py import Client, Inspector, Scheduler, SchedulerConfig, Server, ServerConfig
+from asynq_py.clock import SYSTEM_CLOCK, Clock
 from asynq_py.doctor import Doctor
 from asynq_py.testing.redis_server import RedisServer
 from tests.support.worlds import World, close_inspector, open_inspector
@@ -61,3 +62,26 @@ def make(server: RedisServer) -> Iterator[Client]:
     """A blocking client of the shared server."""
     with Client(server.url) as client:
         yield client
+
+
+@pytest.fixture
+def serve(server: RedisServer) -> Iterator[Callable[..., Server]]:
+    """Starts worker servers on the shared Redis (or ``redis``): ``serve(handler, concurrency=2)``;
+    they are shut down at the end."""
+    started: list[Server] = []
+
+    def start(
+        handler: Any,  # noqa: ANN401
+        redis: Any = server.url,  # noqa: ANN401
+        clock: Clock = SYSTEM_CLOCK,
+        **config: Any,  # noqa: ANN401
+    ) -> Server:
+        defaults = {"concurrency": 10, "shutdown_timeout": 5, "task_check_interval": 0.05}
+        worker = Server(redis, ServerConfig(**{**defaults, **config}), clock=clock)
+        started.append(worker)
+        worker.start(handler)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.shutdown()
