@@ -1,4 +1,4 @@
-"""asynq_py: Python producers and schedulers that speak Asynq's Redis protocol.
+"""asynq_py: Python producers, schedulers and workers that speak Asynq's Redis protocol.
 
 How the package is layered; an import goes up this list or stays in its own part:
 

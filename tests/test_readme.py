@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -100,10 +101,30 @@ def _lines(process: subprocess.Popen[str], word: str, count: int) -> list[str]:
     return list(islice(wanted, count))
 
 
+def test_the_worker_handles_what_is_enqueued_and_ends_when_told(server: RedisServer) -> None:
+    source = blocks("python")[3].replace("redis://localhost:6379/0", server.url)
+    with Client(server.url) as client:
+        client.enqueue(Task("image:logo", b"logo.png"), task_id="logo", retention=60)
+        client.enqueue(Task("email:welcome", {"user_id": 42}))
+    command = [sys.executable, "-W", "error", "-c", source]
+    worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert worker.stdout
+        assert worker.stdout.readline() == "welcome 42\n"
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    finally:
+        worker.kill()
+        worker.communicate()
+
+    assert server.command("LLEN", "asynq:{default}:pending") == 0
+    assert server.command("HGET", "asynq:{default}:t:logo", "result") == b"thumbnail of logo.png"
+
+
 def test_the_inspector_prints_the_queues_and_runs_what_is_to_be_retried(
     server: RedisServer,
 ) -> None:
-    source = blocks("python")[3].replace("redis://localhost:6379/0", server.url)
+    source = blocks("python")[4].replace("redis://localhost:6379/0", server.url)
     with Client(server.url) as client:
         client.enqueue(Task("t", task_id="a"))
     message = TaskMessage(type="t", id="b", queue="default", error_msg="a Timeout")
