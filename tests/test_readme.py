@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("interop/*.md")])
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of README.md in a language."""
-    text = (ROOT / "README.md").read_text()
+def blocks(language: str, page: str = "README.md") -> list[str]:
+    """The code blocks of a page in a language."""
+    text = (ROOT / page).read_text()
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.S)
 
 
@@ -136,9 +136,16 @@ def test_the_inspector_prints_the_queues_and_runs_what_is_to_be_retried(
     assert server.command("LRANGE", "asynq:{default}:pending", 0, -1) == [b"b", b"a"]
 
 
-def test_all_python_programs_compile() -> None:
-    for number, source in enumerate(blocks("python")):
-        compile(source, f"README.md, program {number}", "exec")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_all_python_programs_compile(page: Path) -> None:
+    for number, source in enumerate(blocks("python", str(page.relative_to(ROOT)))):
+        compile(source, f"{page.name}, program {number}", "exec")
+
+
+def test_what_the_page_on_workers_sets_up_can_be_set_up() -> None:
+    source = "\n".join(blocks("python", "docs/worker.md"))
+
+    assert run_program(source.replace("server.run(mux)", "")) == ""
 
 
 def test_the_go_program_compiles() -> None:
