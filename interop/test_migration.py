@@ -72,9 +72,10 @@ class Producer:
         return ids
 
     def switch(self, queue: str) -> None:
-        """Enqueues elsewhere from now on."""
+        """Enqueues elsewhere from now on; returns when it has."""
         with self._lock:
             self.queue = queue
+        self.send()
 
     def stop(self) -> None:
         self._stopping.set()

@@ -410,7 +410,8 @@ def test_queues(server: RedisServer, client: Client) -> None:
     assert ran() == ["a", "b", "c"]
     enqueue()
     assert ran(queues=["c", "a"]) == ["c", "a"]
-    assert ran(config=ServerConfig(queues={"a": 1, "b": 9})) == ["b"]
+    enqueue()
+    assert ran(config=ServerConfig(queues={"a": 1, "b": 9})) == ["b", "b", "a"]
     with pytest.raises(ConfigError):
         ran(queues=[""])
 
@@ -531,6 +532,16 @@ def test_hooks_are_told_and_their_own_faults_are_raised(
 
     assert told == [(what, name, "because") for name in "ab" for what in ("error", "archived")]
     assert enqueued(server) == []
+
+
+def test_a_fault_of_the_last_hook_is_raised_too(server: RedisServer, client: Client) -> None:
+    def on_archived(context: Context, task: Task, error: BaseException) -> None:
+        raise ZeroDivisionError
+
+    client.enqueue(Task("fail"), max_retry=0)
+
+    with pytest.raises(ZeroDivisionError):
+        drain(_end, server, config=ServerConfig(on_archived=on_archived))
 
 
 def test_a_task_that_nobody_can_read_is_given_back(
