@@ -39,15 +39,19 @@ raised before the first byte was sent says ``False``.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class AsynqError(Exception):
     """Something in asynq_py went wrong."""
 
     #: Whether Redis was changed: False (surely not) or None (not known).
     written: bool | None = False
+    #: The message by default where Asynq has one for it; else it is the docstring's first line.
+    words: ClassVar[str] = ""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+        super().__init__(message or self.words or (type(self).__doc__ or "").split("\n", 1)[0])
 
 
 class ConfigError(AsynqError, ValueError):
@@ -200,27 +204,31 @@ class HandlerError(AsynqError):
 class SkipRetry(HandlerError):
     """Raised by a handler: the task is archived, however many retries it has left."""
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or "skip retry for the task")
+    words = "skip retry for the task"
 
 
 class PayloadError(SkipRetry):
     """The payload is not what the handler takes; no retry would help."""
 
+    words = ""
+
 
 class RevokeTask(HandlerError):
     """Raised by a handler: the task is deleted, neither retried nor archived."""
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or "revoke task")
+    words = "revoke task"
 
 
 class TaskTimeoutError(HandlerError, TimeoutError):
-    """context deadline exceeded"""
+    """The handler took longer than it may, or the task's deadline passed."""
+
+    words = "context deadline exceeded"
 
 
 class TaskCancelledError(HandlerError):
-    """context canceled"""
+    """Somebody cancelled the task."""
+
+    words = "context canceled"
 
 
 class HandlerNotFoundError(HandlerError, LookupError):

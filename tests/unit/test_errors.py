@@ -42,6 +42,15 @@ TREE: list[tuple[type[errors.AsynqError], tuple[type, ...], bool | None]] = [
     (errors.SchedulerStoppedError, (errors.AsynqError, RuntimeError), False),
     (errors.ShutdownTimeoutError, (errors.AsynqError,), None),
     (errors.LeaseLostError, (errors.AsynqError,), False),
+    (errors.ServerStateError, (errors.AsynqError, RuntimeError), False),
+    (errors.HandlerError, (errors.AsynqError,), False),
+    (errors.SkipRetry, (errors.HandlerError,), False),
+    (errors.PayloadError, (errors.SkipRetry,), False),
+    (errors.RevokeTask, (errors.HandlerError,), False),
+    (errors.TaskTimeoutError, (errors.HandlerError, TimeoutError), False),
+    (errors.TaskCancelledError, (errors.HandlerError,), False),
+    (errors.HandlerNotFoundError, (errors.HandlerError, LookupError), False),
+    (errors.ProcessDiedError, (errors.HandlerError,), False),
 ]
 
 
@@ -59,12 +68,13 @@ def test_an_error_stands_in_its_place_and_says_what_was_written(
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_the_first_line_of_the_docstring_is_the_default_message(
+def test_asynqs_words_or_the_docstrings_first_line_are_the_default_message(
     cls: type[errors.AsynqError],
 ) -> None:
     assert cls.__doc__
-    assert str(cls()) == cls.__doc__.split("\n")[0]
-    assert str(cls()).endswith(".")
+    first = cls.__doc__.split("\n")[0]
+    assert first.endswith(".")
+    assert str(cls()) == (cls.words or first)
     assert str(cls("said")) == "said"
 
 
