@@ -318,7 +318,9 @@ def test_a_change_is_taken_over(start: Start, enqueue: Callable[..., str], folde
     enqueue("hello")
 
     worker.wait_for("welcome from")
-    assert worker.end()[0] == 0
+    code, lines = worker.end()
+    assert code == 0
+    assert not [line for line in lines if "died" in line]
 
 
 def test_a_broken_change_is_waited_out(

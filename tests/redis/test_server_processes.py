@@ -108,13 +108,20 @@ def test_a_handler_is_given_a_copy_of_its_context(
     )
 
 
-def test_handlers_share_at_most_as_many_processes_as_there_are_slots(
-    start: Callable[..., Server], enqueue: Callable[..., str], database: redis.Redis
+@pytest.mark.parametrize(("concurrency", "cpus"), [(1, 8), (8, 1)])
+def test_there_are_at_most_as_many_processes_as_slots_and_cpus(
+    concurrency: int,
+    cpus: int,
+    start: Callable[..., Server],
+    enqueue: Callable[..., str],
+    database: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus)
     for _ in range(6):
         enqueue()
 
-    start(computing.own_pid, concurrency=1)
+    start(computing.own_pid, concurrency)
     pids = {int(said(database)[0]) for _ in range(6)}
 
     assert len(pids) == 1
@@ -291,6 +298,7 @@ def test_idle_processes_are_gone_after_a_shutdown(
     [
         ("plain", KeyError, "'a'", ValueError),
         ("unpicklable", HandlerError, "2 of 1", None),
+        ("changed", HandlerError, "code 5", None),
         ("skip", SkipRetry, "never again", None),
         ("unpicklable-skip", SkipRetry, "2 of 1", SkipRetry),
         ("subclass", PayloadError, "unreadable", None),
@@ -442,22 +450,23 @@ def test_processes_do_not_outlive_a_program_that_ends_without_a_shutdown(
     wait_until_gone(*pids)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_everybody_is_left_to_the_server(
-    program: Callable[[str], subprocess.Popen[str]],
+    number: signal.Signals,
+    start: Callable[..., Server],
     enqueue: Callable[..., str],
     database: redis.Redis,
-    key_events: KeyEvents,
+    failures: queue.SimpleQueue[BaseException],
 ) -> None:
-    task_id = enqueue("hang")
-    process = program('if __name__ == "__main__": server.run(mux)')
-    child, *others = [int(pid) for pid in said(database)]
+    enqueue()
+    start(computing.await_word)
+    pid = int(said(database)[0])
 
-    os.kill(child, signal.SIGTERM)
-    process.terminate()
+    os.kill(pid, number)
+    database.rpush("words", "go on")
 
-    assert process.wait(20) == 0
-    wait_until_gone(child, *others)
-    assert database.lrange(PENDING, 0, -1) == [task_id.encode()]
+    assert said(database) == ["went", "on"]
+    assert failures.empty()
 
 
 def test_what_handlers_print_and_log_is_seen(

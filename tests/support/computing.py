@@ -37,6 +37,15 @@ def own_pid(context: Context, task: Task) -> None:
     say((task.payload or b"").decode(), os.getpid())
 
 
+def await_word(context: Context, task: Task) -> None:
+    """Waits for something in the list "words"."""
+    url = (task.payload or b"").decode()
+    say(url, os.getpid())
+    with redis.Redis.from_url(url, socket_timeout=None) as database:
+        database.blpop(["words"])
+    say(url, "went on")
+
+
 def hang(context: Context, task: Task) -> None:
     """Hangs with a program that it has started."""
     program = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -72,6 +81,13 @@ class TooMuchError(Exception):
         super().__init__(f"{found} of {limit}")
 
 
+class CodeError(Exception):
+    """Is another one when it is read again."""
+
+    def __init__(self, code: object) -> None:
+        super().__init__(f"code {code}")
+
+
 def fail(context: Context, task: Task) -> None:
     """Fails as the type of the task says."""
     match task.type.partition(":")[2]:
@@ -79,6 +95,8 @@ def fail(context: Context, task: Task) -> None:
             raise KeyError("a") from ValueError("b")
         case "unpicklable":
             raise TooMuchError(1, 2)
+        case "changed":
+            raise CodeError(5)
         case "skip":
             raise SkipRetry("never again")
         case "revoke":
