@@ -29,7 +29,7 @@ OPTIONS = {
     "concurrency": 20,
     "retry_delay": 1,
     "group_grace": 1,
-    "group_max_size": 20,
+    "group_max_size": 100,
     "shutdown_timeout": 8,
 }
 #: How long a lease must be over before somebody else takes the task up, seconds.
