@@ -259,6 +259,15 @@ LEFT_AT_WORK = (
 )
 
 
+def end_leases(twins: Twins, number: int) -> None:
+    """Has the leases of all tasks at work be as they would be in a minute."""
+    for db in (GO, PYTHON):
+        with twins.raw(db) as raw:
+            held: list[bytes] = raw.zrange("asynq:{default}:lease", 0, -1)
+            assert len(held) == number
+            raw.zadd("asynq:{default}:lease", dict.fromkeys(held, int(time.time()) - 31))
+
+
 def left_by_a_crash(twins: Twins, **options: object) -> None:
     """Has workers that are killed leave tasks at work, and others take them up."""
     twins.enqueue(*LEFT_AT_WORK)
@@ -267,13 +276,7 @@ def left_by_a_crash(twins: Twins, **options: object) -> None:
     for worker in workers:
         worker.wait_for(len(LEFT_AT_WORK))
     twins.kill()
-    ended = time.time() - 31
-    for db in (GO, PYTHON):
-        with twins.raw(db) as raw:
-            held: list[bytes] = raw.zrange("asynq:{default}:lease", 0, -1)
-            assert len(held) == len(LEFT_AT_WORK)
-            # As it will be in a minute.
-            raw.zadd("asynq:{default}:lease", dict.fromkeys(held, int(ended)))
+    end_leases(twins, len(LEFT_AT_WORK))
     twins.start({"default": 1}, **options)
     twins.until_quiet("default")
     twins.stop()
@@ -311,6 +314,27 @@ def test_a_crash_is_free_in_python_unless_it_is_not_to_be(twins: Twins) -> None:
             ))
         ),
     ])  # fmt: skip
+
+
+def test_a_worker_that_comes_back_leaves_alone_what_others_took_up(twins: Twins) -> None:
+    twins.enqueue(task("sleep:a", "1500", task_id="a", unique_ms=HOUR_MS, retention_ms=HOUR_MS))
+    frozen = twins.start({"default": 1})
+    twins.share()
+    for worker in frozen:
+        worker.wait_for(1)
+        worker.freeze()
+    end_leases(twins, 1)
+
+    twins.start({"default": 1})
+    twins.until_quiet("default")
+    for worker in frozen:
+        worker.thaw()
+        worker.wait_for_done("a")
+    twins.stop()
+
+    assert twins.differences() == []
+    seen = twins.info(PYTHON, "default")
+    assert (seen.retry, seen.completed, seen.processed, seen.failed) == (1, 0, 1, 1)
 
 
 def test_the_tasks_of_a_group_become_one(twins: Twins) -> None:
