@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from types import TracebackType
 from typing import Literal, NamedTuple, Self, TypeAlias
 
@@ -40,7 +41,7 @@ START_SHARE = 0.2
 STALLED = 30.0
 #: The first tasks of everybody; how long the measured part must take to tell a rate, seconds;
 #: and how much more tasks there are at once if it did not.
-FIRST_TASKS, TRUSTED, GROWTH = 300, 0.2, 20
+FIRST_TASKS, TRUSTED, GROWTH = 300, 0.3, 20
 #: The most that are stored, and the longest that a worker is given more tasks for, seconds.
 MOST_TASKS, LONGEST = 200_000, 10.0
 #: Before tasks come at their rate.
@@ -96,7 +97,9 @@ class Stage:
         self._missing: dict[str, Unavailable] = {}
         #: Of each program, its parts and their versions.
         self.versions: dict[str, dict[str, str]] = {}
-        self._rates: dict[tuple[str, int], float] = {}
+        #: By worker, and how many at a time: as tried out, and as measured since.
+        self._tried: dict[tuple[str, int], float] = {}
+        self._measured: dict[tuple[str, int], list[float]] = {}
         self._worker: Worker | None = None
 
     def __enter__(self) -> Self:
@@ -140,9 +143,24 @@ class Stage:
         """About how many tasks a second it drains; and makes sure that it handles them at all."""
         assert self._worker is not None
         key = (self._worker.key, concurrency)
-        if key not in self._rates:
-            self._rates[key] = self._find_rate(concurrency)
-        return self._rates[key]
+        if key in self._measured:
+            return median(self._measured[key])
+        if key not in self._tried:
+            self._tried[key] = self._try(concurrency)
+        return self._tried[key]
+
+    def measure(self, concurrency: int, tasks: int) -> Drained:
+        """As `drain`, with no-ops; from now on, this is what `rate` tells.
+
+        Raises:
+            Unavailable: All were done before they could be counted.
+        """
+        assert self._worker is not None
+        drained = self.drain(concurrency, tasks)
+        if not drained.tasks:
+            raise Unavailable("all tasks were done before they could be counted: too few")
+        self._measured.setdefault((self._worker.key, concurrency), []).append(drained.rate)
+        return drained
 
     def drain(self, concurrency: int, tasks: int, handler: Handler = "nothing") -> Drained:
         """Has tasks stored, starts the worker, and waits until the last is acknowledged."""
@@ -193,7 +211,7 @@ class Stage:
         time.sleep(REST)
         return sum(process.resident for process in _processes(running.session))
 
-    def _find_rate(self, concurrency: int) -> float:
+    def _try(self, concurrency: int) -> float:
         tasks = FIRST_TASKS
         while True:
             drained = self.drain(concurrency, tasks, "note")

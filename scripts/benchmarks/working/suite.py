@@ -22,15 +22,17 @@ AHEAD = 3.0
 LEGEND = (
     "Drained: tasks are stored, then the worker is started; what is done after the first fifth is "
     "measured, up to the last",
-    "acknowledgement, so that no start counts. tasks/s: median over rounds; worker µs, Redis µs: "
-    "CPU time for one task, of all",
-    "the worker's processes. Everybody has one process, but Celery's prefork has a child for each "
-    "task at a time, RQ one for",
-    "each task; peers do not log, keep no results, and have uvloop where they can. Celery "
-    "acknowledges before it handles, and",
-    "a Taskiq list has no acknowledgements at all. Half load: half of the tasks/s that the worker "
-    "drains, at most 5,000. RQ handles",
-    "one at a time.",
+    "acknowledgement, so that no start counts. tasks/s: median over rounds; min - max: slowest and "
+    "fastest round; worker µs,",
+    "Redis µs: CPU time for one task, of all the worker's processes. Half load: half of the "
+    "tasks/s that the worker drains,",
+    "at most 5,000. Everybody has one process for the handlers, but Celery's prefork one for each "
+    "task at a time; RQ handles one",
+    "at a time, and forks for each or, as SimpleWorker, does not. Go and asynq_py have their usual "
+    "settings; peers take many",
+    "ahead where that helps, log nothing, keep no results if they can, and have uvloop if they "
+    "can. Celery acknowledges before",
+    "it handles, and what is taken from a Taskiq list needs no acknowledgement.",
 )
 
 

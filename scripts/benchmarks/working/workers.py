@@ -114,22 +114,14 @@ def _async_peers() -> Iterator[Worker]:
     yield with_uvloop("saq", "SAQ", left, "saq", "-q", f"{MODULES}.saq.settings")
     left = counted(("XLEN", "streaq:default:queues:normal"))
     yield with_uvloop("streaq", "streaQ", left, "streaq", "run", f"{MODULES}.streaq:worker")
-    several = (
-        "--workers",
-        "1",
-        "--max-async-tasks",
-        "{concurrency}",
-        "--log-level",
-        "ERROR",
-        "--max-prefetch",
-        "256",
-    )
-    for kind, left in (
+    several = ("--workers", "1", "--max-async-tasks", "{concurrency}", "--log-level", "ERROR")
+    for kind, left, ahead in (
         # It has no acknowledgements: what was taken does not count as left.
-        ("list", counted(("LLEN", "taskiq-list"))),
-        ("stream", unread_or_unacknowledged("taskiq-stream")),
+        ("list", counted(("LLEN", "taskiq-list")), "16"),
+        ("stream", unread_or_unacknowledged("taskiq-stream"), "0"),
     ):
-        command = ("taskiq", "worker", f"{MODULES}.taskiq:in_{kind}", *several)
+        app = ("taskiq", "worker", f"{MODULES}.taskiq:in_{kind}")
+        command = (*app, *several, "--max-prefetch", ahead)
         yield with_uvloop(f"taskiq {kind}", f"Taskiq, {kind}", left, *command)
 
 
