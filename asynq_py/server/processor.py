@@ -107,7 +107,8 @@ class Processor:
         self._finished: list[tuple[Job, Finished]] = []
         self._is_turn_due = False
         self._is_taking = False
-        self._wait_s = SOON_S
+        #: When there was a task last, by the loop's clock.
+        self._taken_at = self._loop.time()
         self._poll: asyncio.TimerHandle | None = None
         self._failures = 0
         #: While Redis is left alone, after it did not answer.
@@ -225,13 +226,16 @@ class Processor:
             self._after_taking(len(turn.taken), free)
 
     def _after_taking(self, taken: int, free: int) -> None:
+        now = self._loop.time()
+        if taken:
+            self._taken_at = now
         if taken == free:
-            self._wait_s = SOON_S
             self._turn_soon()  # there may be more slots by now
             return
-        self._wait_s = SOON_S if taken else min(self._wait_s * 2, self._longest_wait_s)
+        # As long as there was no task, however many turns have seen that.
+        wait_s = min(max(SOON_S, now - self._taken_at), self._longest_wait_s)
         # Not all servers at once, and as often as Asynq in the long run.
-        self._poll_in(self._wait_s / 2 + random.random() * self._wait_s)
+        self._poll_in(wait_s / 2 + random.random() * wait_s)
 
     def _poll_in(self, seconds: float) -> None:
         if self._poll is not None:

@@ -8,6 +8,7 @@
     report          tables, data
     scheduler/      a suite: schedulers with many entries
     inspecting/     a suite: looking at much, and deleting much
+    working/        a suite: workers draining queues, how late they begin, what they need
     programs        starting the contenders: drivers/, Go, peers in their own environments
     process         a contender's process and its protocol of JSON lines
     page            what is shown of a run, and how

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from . import enqueue, inspecting, scheduler
+from . import enqueue, inspecting, scheduler, working
 from .model import BenchmarkError
 from .options import Options
 from .page import Report, show
@@ -19,6 +19,7 @@ SUITES: Mapping[str, Callable[[Options, Progress], Report]] = {
     "enqueue": enqueue.measure,
     "scheduler": scheduler.measure,
     "inspect": inspecting.measure,
+    "worker": working.measure,
 }
 
 
@@ -34,8 +35,8 @@ def _arguments() -> argparse.Namespace:
         prog="scripts/bench",
         description="Measures asynq_py beside others, in turn, on one fresh Redis.",
         epilog="enqueue takes 3 minutes, 20 s with --quick; scheduler 25 minutes, 5 with "
-        "--quick; inspect 4 minutes, 30 s with --quick. Exit code: 0 it was measured, whether or "
-        "not aims are reached; 1 it was not.",
+        "--quick; inspect 4 minutes, 30 s with --quick; worker 40 minutes, 8 with --quick. Exit "
+        "code: 0 it was measured, whether or not aims are reached; 1 it was not.",
     )
     parser.add_argument("suite", nargs="?", default="enqueue", choices=list(SUITES))
     parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
@@ -45,7 +46,7 @@ def _arguments() -> argparse.Namespace:
         type=_positive,
         metavar="N",
         help="tasks in a burst, not what a time gives; entries of a scheduler, or tasks to look "
-        "at, not the usual ones",
+        "at, not the usual ones; tasks to drain, or as many as a worker does in 10 s",
     )
     parser.add_argument(
         "--only",

@@ -117,7 +117,7 @@ def _own() -> Iterator[Contender]:
 
 
 def _peers() -> Iterator[Contender]:
-    celery = peer("celery", "celery", "celery[redis]", "redis[hiredis]")
+    celery = peer("celery")
     tasks = ("LLEN", "celery")
     yield _one_by_one("celery", "Celery delay", celery, tasks)
     yield _one_by_one(
@@ -125,29 +125,28 @@ def _peers() -> Iterator[Contender]:
     )
     yield _batches("celery batches", "Celery group", celery, tasks)
 
-    rq = peer("rq", "rq", "rq", "redis[hiredis]")
+    rq = peer("rq")
     tasks = ("LLEN", "rq:queue:default")
     yield _one_by_one("rq", "RQ enqueue", rq, tasks)
     yield _batches("rq batches", "RQ enqueue_many", rq, tasks)
 
-    arq = peer("arq", "arq", "arq")
+    arq = peer("arq")
     tasks = ("ZCARD", "arq:queue")
     yield _one_by_one("arq", "arq enqueue_job", arq, tasks)
     yield _concurrent("arq 50", "arq enqueue_job", arq, tasks, 50)
 
-    # It imports typing_extensions and does not say so.
-    saq = peer("saq", "saq", "saq[redis,hiredis]", "typing_extensions")
+    saq = peer("saq")
     tasks = ("LLEN", "saq:default:queued")
     yield _one_by_one("saq", "SAQ enqueue", saq, tasks)
     yield _concurrent("saq 50", "SAQ enqueue", saq, tasks, 50)
 
-    streaq = peer("streaq", "streaq", "streaq")
+    streaq = peer("streaq")
     tasks = ("XLEN", "streaq:default:queues:normal")
     yield _one_by_one("streaq", "streaQ enqueue", streaq, tasks)
     yield _concurrent("streaq 50", "streaQ enqueue", streaq, tasks, 50)
     yield _batches("streaq batches", "streaQ enqueue_many", streaq, tasks)
 
-    taskiq = peer("taskiq", "taskiq", "taskiq-redis", "redis[hiredis]")
+    taskiq = peer("taskiq")
     for broker, command in (("list", "LLEN"), ("stream", "XLEN")):
         tasks = (command, f"taskiq-{broker}")
         name = f"Taskiq kiq, {broker}"

@@ -9,6 +9,7 @@ import select
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,18 @@ ANSWER_TIMEOUT = 120.0
 
 
 class Process:
-    """A running driver; whatever goes wrong with it is an Unavailable."""
+    """A running driver; whatever goes wrong with it is an Unavailable.
 
-    def __init__(self, command: list[str]) -> None:
+    Args:
+        command: The command line.
+        env: What its environment has beside our own.
+    """
+
+    def __init__(self, command: list[str], env: Mapping[str, str] | None = None) -> None:
         paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-        env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        path = os.pathsep.join(filter(None, paths))
+        #: The first line it has said.
+        self.greeting: dict[str, Any] = {}
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `stop`
         try:
             self._process = subprocess.Popen(
@@ -31,7 +39,7 @@ class Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=env,
+                env=os.environ | {"PYTHONPATH": path} | dict(env or {}),
                 bufsize=0,
             )
         except OSError as error:
@@ -45,8 +53,14 @@ class Process:
 
     def wait_until_ready(self) -> dict[str, str]:
         """Returns when it can take commands, with the versions of what it is made of."""
-        versions: dict[str, str] = self._read(START_TIMEOUT)["versions"]
+        self.greeting = self._read(START_TIMEOUT)
+        versions: dict[str, str] = self.greeting["versions"]
         return versions
+
+    def check(self) -> None:
+        """Raises Unavailable if it has ended."""
+        if self._process.poll() is not None:
+            raise Unavailable(f"it ended: {self._last_words()}")
 
     def ask(self, command: dict[str, Any]) -> dict[str, Any]:
         """Sends a command and waits for the answer."""

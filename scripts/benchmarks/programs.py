@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from asynq_py.testing.go import GoError, build_programs, find_sources
@@ -14,32 +15,51 @@ from .model import Program, Say, Unavailable
 
 ENVIRONMENTS = Path(__file__).parents[2] / ".cache" / "bench-venv"
 
+#: Other libraries, and what is installed for them: each in an environment of its own, since they
+#: want different releases of redis-py; one for all would hold everybody to the oldest.
+PEERS: Mapping[str, tuple[str, ...]] = {
+    "celery": ("celery[redis]", "redis[hiredis]", "gevent"),
+    "rq": ("rq", "redis[hiredis]"),
+    "arq": ("arq", "uvloop"),
+    # It imports typing_extensions and does not say so.
+    "saq": ("saq[redis,hiredis]", "typing_extensions", "uvloop"),
+    "streaq": ("streaq", "uvloop"),
+    "taskiq": ("taskiq-redis", "redis[hiredis]", "uvloop"),
+    "dramatiq": ("dramatiq[redis]", "redis[hiredis]"),
+}
+
 
 def own(name: str, driver: str) -> Program:
     """A driver that runs where asynq_py is installed."""
     return Program(name, lambda address, _: _drive(sys.executable, driver, address))
 
 
-def peer(name: str, driver: str, *requirements: str) -> Program:
-    """A driver of another library, in a virtual environment of its own.
+def peer(name: str) -> Program:
+    """The driver of another library, see PEERS."""
+    return Program(name, lambda address, say: _drive(str(_python(name, say)), name, address))
 
-    Of its own, since they want different releases of redis-py: one environment for all would
-    hold everybody to the oldest.
-    """
 
-    def command(address: str, say: Say) -> list[str]:
-        python = _environment(ENVIRONMENTS / name, requirements, say)
-        return _drive(str(python), driver, address)
+def peer_tool(name: str, tool: str, *arguments: str) -> Program:
+    """A command line tool that comes with another library."""
+
+    def command(_: str, say: Say) -> list[str]:
+        return [str(_python(name, say).parent / tool), *arguments]
 
     return Program(name, command)
 
 
-def go(name: str, program: str) -> Program:
+def leashed(command: list[str]) -> list[str]:
+    """A command line in whose stead drivers/leash.py answers."""
+    return [sys.executable, "-P", "-m", f"{__package__}.drivers.leash", *command]
+
+
+def go(name: str, program: str, *arguments: str) -> Program:
     """A program of interop/cmd."""
 
     def command(address: str, _: Say) -> list[str]:
         try:
-            return [str(build_programs(find_sources()) / program), "-redis", address]
+            path = build_programs(find_sources()) / program
+            return [str(path), "-redis", address, *arguments]
         except GoError as error:
             raise Unavailable(_last_line(str(error))) from error
 
@@ -48,6 +68,10 @@ def go(name: str, program: str) -> Program:
 
 def _drive(python: str, driver: str, address: str) -> list[str]:
     return [python, "-P", "-m", f"{__package__}.drivers.{driver}", address]
+
+
+def _python(name: str, say: Say) -> Path:
+    return _environment(ENVIRONMENTS / name, PEERS[name], say)
 
 
 def _environment(folder: Path, requirements: tuple[str, ...], say: Say) -> Path:

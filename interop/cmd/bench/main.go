@@ -1,5 +1,6 @@
 // Command bench enqueues tasks as fast as asynq's Client can, has asynq's
-// Scheduler do it on time, or has asynq's Inspector look at them. It takes
+// Scheduler do it on time, or has asynq's Inspector look at them. With
+// -concurrency it is a server instead, see serve. Otherwise it takes
 // commands on stdin, one JSON object a line, so that neither its start nor the
 // connecting is measured:
 //
@@ -71,7 +72,14 @@ type payload struct {
 
 func main() {
 	target := rediscli.Flags()
+	concurrency := flag.Int("concurrency", 0, "handle so many tasks at a time, and take no commands")
 	flag.Parse()
+	if *concurrency > 0 {
+		if err := serve(target, *concurrency); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	client := asynq.NewClient(target.Asynq())
 	defer client.Close()
 	if err := client.Ping(); err != nil {

@@ -33,8 +33,20 @@ def batches(n: int, size: int) -> None:
         group(task.s(**driver.payload(number)) for number in numbers).apply_async()
 
 
+def paced(n: int, rate: float) -> None:
+    """`apply_async` with one producer, when they are due."""
+    with app.producer_or_acquire() as producer:
+        for now_ns in driver.paced(n, rate):
+            task.apply_async(kwargs=driver.payload(now_ns), producer=producer)
+
+
 driver.serve(
-    {"one by one": one_by_one, "one producer": one_producer, "batches": batches},
+    {
+        "one by one": one_by_one,
+        "one producer": one_producer,
+        "batches": batches,
+        "paced": paced,
+    },
     "celery",
     "kombu",
     "redis",

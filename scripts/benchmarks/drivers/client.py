@@ -1,5 +1,7 @@
 """asynq_py's Client."""
 
+import time
+
 from asynq_py import Client, Task
 
 from . import driver
@@ -20,6 +22,17 @@ def batches(n: int, size: int) -> None:
         client.enqueue_many(Task(driver.TASK_TYPE, driver.payload(number)) for number in numbers)
 
 
+def paced(n: int, rate: float) -> None:
+    """`enqueue_many` of what is due."""
+    for count in driver.due(n, rate):
+        now_ns = time.time_ns()
+        client.enqueue_many(Task(driver.TASK_TYPE, driver.payload(now_ns)) for _ in range(count))
+
+
 driver.serve(
-    {"one by one": one_by_one, "batches": batches}, "asynq_py", "redis", "hiredis", "protobuf"
+    {"one by one": one_by_one, "batches": batches, "paced": paced},
+    "asynq_py",
+    "redis",
+    "hiredis",
+    "protobuf",
 )

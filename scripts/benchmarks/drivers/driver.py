@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import resource
 import sys
 import time
@@ -42,6 +43,32 @@ def payload(number: int) -> dict[str, Any]:
 def in_pieces(n: int, size: int) -> Iterator[range]:
     """The numbers below `n`, some at a time."""
     return (range(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def due(n: int, rate: float) -> Iterator[int]:
+    """How many of `n` tasks are due, whenever some are: at random, `rate` a second; and for
+    everybody at the same moments."""
+    chance = random.Random(n)
+    start = time.monotonic()
+    moment, done, count = 0.0, 0, 0
+    while done < n:
+        now = time.monotonic() - start
+        while done + count < n and moment <= now:
+            moment += chance.expovariate(rate)
+            count += 1
+        if count:
+            yield count
+            done, count = done + count, 0
+        else:
+            # Not for less than a millisecond: a busy producer takes the time of others.
+            time.sleep(max(0.001, moment - now))
+
+
+def paced(n: int, rate: float) -> Iterator[int]:
+    """As `due`, one by one: the moment for each, Unix nanoseconds."""
+    for count in due(n, rate):
+        for _ in range(count):
+            yield time.time_ns()
 
 
 async def crowd(n: int, awaiting: int, enqueue: Callable[[int], Awaitable[object]]) -> None:

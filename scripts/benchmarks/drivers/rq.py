@@ -5,7 +5,8 @@ from rq import Queue  # type: ignore[import-not-found]
 
 from . import driver
 
-FUNCTION = "emails.welcome"
+#: In a module that RQ's worker can import.
+FUNCTION = f"{__package__}.workers.rq.welcome"
 
 queue = Queue(connection=Redis.from_url(driver.url()))
 queue.connection.ping()
@@ -25,4 +26,12 @@ def batches(n: int, size: int) -> None:
         )
 
 
-driver.serve({"one by one": one_by_one, "batches": batches}, "rq", "redis", "hiredis")
+def paced(n: int, rate: float) -> None:
+    """`enqueue`, when they are due."""
+    for now_ns in driver.paced(n, rate):
+        queue.enqueue(FUNCTION, kwargs=driver.payload(now_ns))
+
+
+driver.serve(
+    {"one by one": one_by_one, "batches": batches, "paced": paced}, "rq", "redis", "hiredis"
+)

@@ -20,11 +20,18 @@ async def main() -> None:
         for number in range(n):
             await enqueue(number)
 
+    async def paced(n: int, rate: float) -> None:
+        for now_ns in driver.paced(n, rate):
+            await enqueue(now_ns)
+
     async def concurrent(n: int, awaiting: int) -> None:
         await driver.crowd(n, awaiting, enqueue)
 
     await driver.serve_async(
-        {"one by one": one_by_one, "concurrent": concurrent}, "saq", "redis", "hiredis"
+        {"one by one": one_by_one, "concurrent": concurrent, "paced": paced},
+        "saq",
+        "redis",
+        "hiredis",
     )
     await queue.disconnect()
 

@@ -23,6 +23,10 @@ async def main() -> None:
         for number in range(n):
             await enqueue(number)
 
+    async def paced(n: int, rate: float) -> None:
+        for now_ns in driver.paced(n, rate):
+            await enqueue(now_ns)
+
     async def batches(n: int, size: int) -> None:
         for numbers in driver.in_pieces(n, size):
             await worker.enqueue_many([task.enqueue(**driver.payload(i)) for i in numbers])
@@ -32,7 +36,12 @@ async def main() -> None:
 
     async with worker:
         await driver.serve_async(
-            {"one by one": one_by_one, "batches": batches, "concurrent": concurrent},
+            {
+                "one by one": one_by_one,
+                "batches": batches,
+                "concurrent": concurrent,
+                "paced": paced,
+            },
             "streaq",
             "coredis",
         )

@@ -33,8 +33,13 @@ async def main() -> None:
         task = tasks[broker]
         await driver.crowd(n, awaiting, lambda number: task.kiq(**driver.payload(number)))
 
+    async def paced(n: int, rate: float, broker: str) -> None:
+        task = tasks[broker]
+        for now_ns in driver.paced(n, rate):
+            await task.kiq(**driver.payload(now_ns))
+
     await driver.serve_async(
-        {"one by one": one_by_one, "concurrent": concurrent},
+        {"one by one": one_by_one, "concurrent": concurrent, "paced": paced},
         "taskiq",
         "taskiq-redis",
         "redis",

@@ -10,7 +10,8 @@ from ..machine import describe
 from ..model import Unavailable
 from ..process import Process
 from ..progress import Progress
-from ..scheduler.model import Aim, Contender, Measured, Outcome, Part
+from ..scheduler.model import Aim, Contender, Measured, Outcome, Part, Values
+from ..scheduler.turns import drop_out, take_turns
 from .stage import Stage
 
 
@@ -27,6 +28,11 @@ def run(
         stage = Stage(server, progress.now)
         processes: dict[str, Process] = {}
         versions: dict[str, dict[str, str]] = {}
+
+        def measure(one: Measured) -> Values:
+            stage.enter(processes[one.contender.key])
+            return one.part.measure(stage)
+
         try:
             for contender in contenders:
                 try:
@@ -35,35 +41,11 @@ def run(
                     ready = processes[contender.key].wait_until_ready()
                     versions[contender.program.name] = ready
                 except Unavailable as reason:
-                    _drop_out([m for m in measured if m.contender is contender], reason, progress)
+                    drop_out([m for m in measured if m.contender is contender], reason, progress)
             for part in parts:
-                _play([one for one in measured if one.part is part], stage, processes, progress)
+                take_turns([one for one in measured if one.part is part], measure, progress)
         finally:
             for process in processes.values():
                 process.stop()
         progress.now("")
         return Outcome(machine, versions, measured, aims)
-
-
-def _play(
-    measured: Sequence[Measured], stage: Stage, processes: dict[str, Process], progress: Progress
-) -> None:
-    part = measured[0].part
-    for number in range(1, part.rounds + 1):
-        progress.say(f"{part.title}: round {number} of {part.rounds}")
-        # There and back again: whatever grows with time strikes all alike.
-        for one in measured if number % 2 else reversed(measured):
-            if one.reason:
-                continue
-            stage.enter(processes[one.contender.key])
-            try:
-                one.rounds.append(part.measure(stage))
-            except Unavailable as reason:
-                _drop_out([one], reason, progress)
-
-
-def _drop_out(measured: Sequence[Measured], reason: Unavailable, progress: Progress) -> None:
-    for one in measured:
-        one.reason = str(reason)
-        one.rounds.clear()
-        progress.say(f"{one.contender.name}: not measured: {reason}")

@@ -58,4 +58,5 @@ def _aims(part: Part) -> Iterator[Aim]:
     for figure in part.figures:
         if not figure.key.endswith("_cpu_ms"):
             name = figure.name.removesuffix(", ms")
-            yield Aim(f"{part.title}: {name}, of Go's", part.key, figure.key, OWN, 1.0, GO)
+            against = ((part.key, GO),)
+            yield Aim(f"{part.title}: {name}, of Go's", part.key, figure.key, OWN, 1.0, against)

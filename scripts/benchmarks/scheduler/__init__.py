@@ -5,7 +5,8 @@
     parts       the measurements: all at once, spread over a minute, idle
     stage       a contender's process: registering, starting, stopping; its CPU and memory
     arrivals    when the tasks came, by what Redis has
-    runner      contenders in turn, round after round
+    turns       contenders in turn, round after round
+    runner      a process for each measurement
     report      tables and data
 
 A contender has a process and an empty Redis to itself for each measurement, so that the most

@@ -15,7 +15,7 @@ Values: TypeAlias = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Contender:
-    """A scheduler. `command` is what its program is told beside the entries."""
+    """One who is measured. `command` is what its program is told, beside what all are."""
 
     key: str
     name: str
@@ -32,12 +32,14 @@ class Figure:
         name: For people, with the unit.
         digits: How many are shown after the point.
         compared: Whether its ratio to Go's says anything.
+        spread: Whether its least and its most are shown, where contenders are rows.
     """
 
     key: str
     name: str
     digits: int = 0
     compared: bool = True
+    spread: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,34 @@ class Part:
 
 @dataclass(frozen=True)
 class Aim:
-    """What the project wants: a figure of one contender, or its ratio to that of another."""
+    """What the project wants: a figure of one contender, or its ratio to others'.
+
+    Args:
+        text: For people.
+        part: Where it is measured.
+        figure: What.
+        contender: Whose.
+        bound: What it must not exceed, or must reach.
+        against: The parts and the contenders with whose best figure it is compared.
+        reach: Whether more is better.
+    """
 
     text: str
     part: str
     figure: str
     contender: str
-    at_most: float
-    against: str | None = None
+    bound: float
+    against: tuple[tuple[str, str], ...] = ()
+    reach: bool = False
+
+    @property
+    def bound_text(self) -> str:
+        """The bound for people."""
+        return f"at {'least' if self.reach else 'most'} {self.bound:g}"
+
+    def is_met(self, value: float) -> bool:
+        """Whether this is good enough."""
+        return value >= self.bound if self.reach else value <= self.bound
 
 
 @dataclass
@@ -84,6 +106,11 @@ class Measured:
     def median(self, figure: str) -> float:
         """The median of a figure over the rounds."""
         return median(values[figure] for values in self.rounds)
+
+    def range(self, figure: str) -> tuple[float, float]:
+        """The least and the most of a figure."""
+        found = [values[figure] for values in self.rounds]
+        return min(found), max(found)
 
 
 @dataclass(frozen=True)
@@ -104,5 +131,21 @@ class Outcome:
 
     def ratio(self, part: str, contender: str, figure: str, against: str) -> float | None:
         """A median in terms of another contender's; None if there is no such thing."""
-        value, base = (self.value(part, key, figure) for key in (contender, against))
-        return value / base if value is not None and base else None
+        return self._in_terms(self.value(part, contender, figure), figure, ((part, against),))
+
+    def reached(self, aim: Aim) -> float | None:
+        """What an aim is about; None if it was not measured."""
+        value = self.value(aim.part, aim.contender, aim.figure)
+        return self._in_terms(value, aim.figure, aim.against, aim.reach) if aim.against else value
+
+    def _in_terms(
+        self,
+        value: float | None,
+        figure: str,
+        against: tuple[tuple[str, str], ...],
+        most: bool = False,
+    ) -> float | None:
+        bases = [base for part, key in against if (base := self.value(part, key, figure))]
+        if value is None or not bases:
+            return None
+        return value / (max(bases) if most else min(bases))

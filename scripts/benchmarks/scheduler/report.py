@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
 
 from ..page import Page, Report, Table, described
-from .model import Aim, Figure, Measured, Outcome
+from .model import Figure, Measured, Outcome, Part
 from .suite import GO
 
 LEGEND = (
@@ -25,10 +25,13 @@ def report(
     suite: str = "scheduler",
     title: str = "Schedulers with many entries",
     legend: Sequence[str] = LEGEND,
+    rows: Literal["figures", "contenders"] = "figures",
 ) -> Report:
     """Everything that was measured; also of a suite that measures in the same way."""
     foot = tuple(_foot(outcome, legend))
-    page = Page(tuple(_head(outcome, title)), tuple(_tables(outcome)), foot)
+    table = _table if rows == "figures" else _turned
+    tables = tuple(table(measured, outcome) for measured in _by_part(outcome))
+    page = Page(tuple(_head(outcome, title)), tables, foot)
     return Report(page, _data(outcome, suite))
 
 
@@ -39,18 +42,20 @@ def _head(outcome: Outcome, title: str) -> Iterator[str]:
     yield from described(outcome.machine, outcome.versions)
 
 
-def _tables(outcome: Outcome) -> Iterator[Table]:
+def _by_part(outcome: Outcome) -> Iterable[list[Measured]]:
     parts: dict[str, list[Measured]] = {}
     for one in outcome.measured:
         parts.setdefault(one.part.key, []).append(one)
-    for measured in parts.values():
-        yield _table(measured, outcome)
+    return parts.values()
+
+
+def _title(part: Part) -> str:
+    return f"{part.title} ({part.rounds} round{'s' * (part.rounds > 1)})"
 
 
 def _table(measured: list[Measured], outcome: Outcome) -> Table:
     """A figure in each line, and beside each of ours its ratio to Go's."""
     part = measured[0].part
-    rounds = "1 round" if part.rounds == 1 else f"{part.rounds} rounds"
     heads: list[str] = []
     for one in measured:
         heads += [one.contender.name] if one.contender.key == GO else [one.contender.name, "of Go"]
@@ -58,15 +63,45 @@ def _table(measured: list[Measured], outcome: Outcome) -> Table:
         (figure.name, *(cell for one in measured for cell in _cells(one, figure, outcome)))
         for figure in part.figures
     )
-    return Table(f"{part.title} ({rounds})", tuple(heads), tuple(rows))
+    return Table(_title(part), tuple(heads), tuple(rows))
+
+
+def _turned(measured: list[Measured], outcome: Outcome) -> Table:
+    """A contender in each line."""
+    part = measured[0].part
+    heads: list[str] = []
+    for figure in part.figures:
+        heads += [figure.name, *["min - max"] * figure.spread, *["of Go"] * figure.compared]
+    rows = []
+    for one in measured:
+        cells = [one.contender.name]
+        for figure in part.figures:
+            value, ratio = _value(one, figure), _ratio(one, figure, outcome)
+            cells += [value, *[_range(one, figure)] * figure.spread, *[ratio] * figure.compared]
+        rows.append(tuple(cells))
+    return Table(_title(part), tuple(heads), tuple(rows))
 
 
 def _cells(one: Measured, figure: Figure, outcome: Outcome) -> Iterator[str]:
-    yield f"{one.median(figure.key):,.{figure.digits}f}" if one.rounds else "not measured"
-    if one.contender.key == GO:
-        return
+    yield _value(one, figure)
+    if one.contender.key != GO:
+        yield _ratio(one, figure, outcome)
+
+
+def _value(one: Measured, figure: Figure) -> str:
+    return f"{one.median(figure.key):,.{figure.digits}f}" if one.rounds else "not measured"
+
+
+def _range(one: Measured, figure: Figure) -> str:
+    if not one.rounds:
+        return ""
+    low, high = one.range(figure.key)
+    return f"{low:,.{figure.digits}f} - {high:,.{figure.digits}f}"
+
+
+def _ratio(one: Measured, figure: Figure, outcome: Outcome) -> str:
     ratio = outcome.ratio(one.part.key, one.contender.key, figure.key, GO)
-    yield f"{ratio:.2f}" if figure.compared and ratio is not None else ""
+    return f"{ratio:.2f}" if figure.compared and ratio is not None else ""
 
 
 def _foot(outcome: Outcome, legend: Sequence[str]) -> Iterator[str]:
@@ -79,18 +114,12 @@ def _foot(outcome: Outcome, legend: Sequence[str]) -> Iterator[str]:
         yield ""
         yield "Aims"
     for aim in outcome.aims:
-        reached = _reached(aim, outcome)
+        reached = outcome.reached(aim)
         if reached is None:
             yield f"  ?    {aim.text}: not measured"
         else:
-            mark = "yes" if reached <= aim.at_most else "NO "
-            yield f"  {mark}  {aim.text}: {reached:.3g} (aim: at most {aim.at_most:g})"
-
-
-def _reached(aim: Aim, outcome: Outcome) -> float | None:
-    if aim.against:
-        return outcome.ratio(aim.part, aim.contender, aim.figure, aim.against)
-    return outcome.value(aim.part, aim.contender, aim.figure)
+            mark = "yes" if aim.is_met(reached) else "NO "
+            yield f"  {mark}  {aim.text}: {reached:.3g} (aim: {aim.bound_text})"
 
 
 def _data(outcome: Outcome, suite: str) -> dict[str, Any]:
@@ -100,7 +129,11 @@ def _data(outcome: Outcome, suite: str) -> dict[str, Any]:
         "versions": outcome.versions,
         "results": [_result(one, outcome) for one in outcome.measured],
         "aims": [
-            {"aim": aim.text, "at_most": aim.at_most, "reached": _reached(aim, outcome)}
+            {
+                "aim": aim.text,
+                "at_least" if aim.reach else "at_most": aim.bound,
+                "reached": outcome.reached(aim),
+            }
             for aim in outcome.aims
         ],
     }

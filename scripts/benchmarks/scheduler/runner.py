@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from asynq_py.testing import RedisServer
 
 from ..machine import describe
-from ..model import Unavailable
 from ..progress import Progress
-from .model import Aim, Contender, Measured, Outcome, Part
+from .model import Aim, Contender, Measured, Outcome, Part, Values
 from .stage import Stage
+from .turns import take_turns
 
 
 def run(
@@ -24,7 +24,7 @@ def run(
     with RedisServer() as server:
         turns = _Turns(server, describe(server), progress)
         for part in parts:
-            turns.play([one for one in measured if one.part is part])
+            take_turns([one for one in measured if one.part is part], turns.measure, progress)
         progress.now("")
         return Outcome(turns.machine, turns.versions, measured, aims)
 
@@ -40,28 +40,12 @@ class _Turns:
         self._progress = progress
         self._commands: dict[str, list[str]] = {}
 
-    def play(self, measured: Sequence[Measured]) -> None:
-        """Measures everybody in one part."""
-        part = measured[0].part
-        for number in range(1, part.rounds + 1):
-            self._progress.say(f"{part.title}: round {number} of {part.rounds}")
-            # There and back again: whatever grows with time strikes all alike.
-            for one in measured if number % 2 else reversed(measured):
-                if one.reason:
-                    continue
-                self._progress.now(f"{part.title}: {one.contender.name}")
-                try:
-                    self._measure(one)
-                except Unavailable as reason:
-                    one.reason = str(reason)
-                    one.rounds.clear()
-                    self._progress.say(f"{one.contender.name}: not measured: {reason}")
-
-    def _measure(self, one: Measured) -> None:
+    def measure(self, one: Measured) -> Values:
+        """Measures one contender in its part."""
         program = one.contender.program
         if program.name not in self._commands:
             command = program.command(self._server.address, self._progress.say)
             self._commands[program.name] = command
         with Stage(self._server, self._commands[program.name], one.contender.command) as stage:
             self.versions[program.name] = stage.versions
-            one.rounds.append(one.part.measure(stage))
+            return one.part.measure(stage)

@@ -62,8 +62,9 @@ def _wave_aims(part: Part | None, contender: Contender) -> Iterator[Aim]:
         return
     text = f"{contender.name}, {part.entries:,} at once"
 
-    def aim(what: str, figure: str, at_most: float, against: str | None = None) -> Aim:
-        return Aim(f"{text}: {what}", part.key, figure, contender.key, at_most, against)
+    def aim(what: str, figure: str, at_most: float, *against: str) -> Aim:
+        pairs = tuple((part.key, key) for key in against)
+        return Aim(f"{text}: {what}", part.key, figure, contender.key, at_most, pairs)
 
     yield aim("tasks missing", "missing", 0)
     if part.entries < MANY:
