@@ -96,6 +96,24 @@ class Context:
         return f"Context(queue={self.queue!r}, task_id={self.task_id!r})"
 
 
+class Writing:
+    """What is on its way: whoever awaits it is told how it went, and nobody else.
+
+    Args:
+        work: Ends when it is written.
+        untold: What nobody has awaited so far, with ``work`` among it.
+    """
+
+    def __init__(self, work: Awaitable[None], untold: list[Awaitable[None]]) -> None:
+        self._work = work
+        self._untold = untold
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._work in self._untold:
+            self._untold.remove(self._work)
+        return self._work.__await__()
+
+
 class Written:
     """What was waited for already; may be awaited."""
 

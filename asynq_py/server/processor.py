@@ -26,6 +26,7 @@ from asynq_py.errors import (
     AsynqError,
     BrokerError,
     LeaseLostError,
+    RejectedError,
     RevokeTask,
     SkipRetry,
     TaskCancelledError,
@@ -34,7 +35,7 @@ from asynq_py.errors import (
 )
 from asynq_py.options import DEFAULT_TIMEOUT_S
 from asynq_py.server.config import ErrorHandler, ServerConfig
-from asynq_py.server.context import Context, Written
+from asynq_py.server.context import Context, Writing, Written
 from asynq_py.server.handlers import Call, is_async
 from asynq_py.server.job import Job, Why
 from asynq_py.server.order import Order
@@ -59,6 +60,8 @@ LENIENCY_S = 1.0
 LAST_NS = 253_402_300_799 * NANOSECONDS
 #: How many plain error handlers run at a time.
 HOOK_THREADS = 4
+#: How long an error handler is waited for, seconds.
+HOOK_S = 30.0
 
 
 class Processor:
@@ -135,13 +138,14 @@ class Processor:
         deadline = self._loop.time() + timeout_s
         while (self._busy or self._turns) and self._loop.time() < deadline:
             await self._wait(deadline)
-        for job in list(self.jobs):
+        # The oldest last: it is the next to run then.
+        for job in sorted(self.jobs, key=lambda job: job.started_ns, reverse=True):
             if not job.is_decided:
                 self._log.warning('"%s" of "%s" goes back to its queue', job.task_id, job.queue)
                 self._ask_to_stop(job, Why.SHUTDOWN)
                 self._decide(job, Finished(job.queue, job.task_id, Outcome.REQUEUE))
         deadline = self._loop.time() + LONGEST_PAUSE_S
-        while self.jobs and self._loop.time() < deadline:
+        while (self.jobs or self._beside) and self._loop.time() < deadline:
             await self._wait(deadline)
         self._threads.close()
         self._hook_threads.close()
@@ -251,14 +255,16 @@ class Processor:
     def _failed(self, finished: list[tuple[Job, Finished]], error: Exception) -> None:
         """Redis did not answer, or refused: what is to be handed in is tried again."""
         self._failures += 1
+        if not isinstance(error, RejectedError):
+            for job, _ in finished:
+                job.is_in_doubt = True
         self._quiet.warning(f"cannot take tasks or hand them in: {error}")
         if not isinstance(error, BrokerError):
             self._log.error("a fault of asynq_py", exc_info=error)
         # Full jitter, lest all servers come back at once.
         pause = random.uniform(0.01, min(LONGEST_PAUSE_S, 0.1 * 2.0 ** min(self._failures, 8)))
-        if finished:
-            # One that is refused must not keep the others back.
-            self._loop.call_later(pause, self._hand_in_again, finished)
+        # One that is refused must not keep the others back; nor may those that came meanwhile wait.
+        self._loop.call_later(pause, self._hand_in_again, finished)
         self._poll_in(pause)
 
     def _hand_in_again(self, finished: list[tuple[Job, Finished]]) -> None:
@@ -287,12 +293,13 @@ class Processor:
 
     def _handed_in(self, job: Job, finished: Finished, is_so: bool) -> None:
         self.jobs.discard(job)
-        if not is_so:
-            # An earlier attempt whose answer was lost, or somebody deleted it.
-            return
+        if not is_so and not job.is_in_doubt:
+            return  # somebody deleted it; otherwise it was an attempt whose answer was lost
         self.counts[finished.outcome] += 1
         if finished.outcome is Outcome.ARCHIVE:
             self._trim(job.queue)
+            if job.archived is not None:
+                self._start_beside(job.archived())
 
     def _trim(self, queue: str) -> None:
         """Deletes what is too much in an archive that has grown."""
@@ -324,7 +331,11 @@ class Processor:
     def _start_beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)
         self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        task.add_done_callback(self._ended_beside)
+
+    def _ended_beside(self, task: asyncio.Task[None]) -> None:
+        self._beside.discard(task)
+        self._changed.set()
 
     # -- handling --
 
@@ -373,6 +384,8 @@ class Processor:
                 await asyncio.gather(*job.writes)
         except BaseException as raised:  # a handler may raise anything
             error = raised
+            if job.writes:
+                await asyncio.gather(*job.writes, return_exceptions=True)
         if job.timer is not None:
             job.timer.cancel()
         try:
@@ -410,9 +423,10 @@ class Processor:
         finished = self._judge.failure(
             job.queue, job.task_id, job.message, error, self._clock.now_ns()
         )
+        if finished.outcome is Outcome.ARCHIVE and self._config.on_archived is not None:
+            hook = self._config.on_archived
+            job.archived = partial(self._tell, hook, "on_archived", context, task, error)
         self._decide(job, finished)
-        if finished.outcome is Outcome.ARCHIVE:
-            await self._tell(self._config.on_archived, "on_archived", context, task, error)
 
     def _decide(self, job: Job, finished: Finished) -> None:
         job.is_decided = True
@@ -457,33 +471,35 @@ class Processor:
         if hook is None:
             return
         try:
-            if is_async(hook):
-                answer = hook(context, task, error)
-                assert answer is not None
-                await answer
-            else:
-                # Not the handlers' threads: those may all hang.
-                await self._in_thread(self._hook_threads, hook, context, task, error)
+            async with asyncio.timeout(HOOK_S):
+                if is_async(hook):
+                    answer = hook(context, task, error)
+                else:
+                    # Not the handlers' threads: those may all hang.
+                    answer = await self._in_thread(self._hook_threads, hook, context, task, error)
+                if answer is not None:
+                    await answer
         except BaseException as fault:  # whatever it raises, the task is settled
-            self._log.error("%s raised", name, exc_info=fault)
+            self._log.error("%s raised, or took more than %s s", name, HOOK_S, exc_info=fault)
 
     # -- what handlers ask for --
 
     def write_result(self, job: Job, result: bytes) -> Awaitable[None]:
         """See Context.write_result."""
         if threading.get_ident() != self._thread_id:
+            if job.why is not None:  # the loop may be closed
+                raise _not_written(job, job.why.value)
             asyncio.run_coroutine_threadsafe(self._write(job, result), self._loop).result()
             return Written()
         writing = self._loop.create_task(self._write(job, result))
         job.writes.append(writing)
-        return writing
+        return Writing(writing, job.writes)
 
     async def _write(self, job: Job, result: bytes) -> None:
-        what = f'the result of "{job.task_id}" of "{job.queue}" was not written'
         if job.why is not None:
-            raise LeaseLostError(f"{what}: {job.why.value}")
+            raise _not_written(job, job.why.value)
         if not await self._connection.run(write_result(job.queue, job.task_id, result)):
-            raise LeaseLostError(f"{what}: the task is gone")
+            raise _not_written(job, "the task is gone")
 
     async def in_thread(self, job: Job, function: Callable[..., T], *arguments: object) -> T:
         """See Hands.in_thread: the slot stays taken until the thread is done."""
@@ -535,3 +551,7 @@ class Processor:
     async def in_process(self, job: Job, function: Callable[..., object], argument: object) -> None:
         """See Hands.in_process."""
         raise NotImplementedError
+
+
+def _not_written(job: Job, why: str) -> LeaseLostError:
+    return LeaseLostError(f'the result of "{job.task_id}" of "{job.queue}" was not written: {why}')
