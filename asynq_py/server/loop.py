@@ -28,9 +28,13 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name="asynq-server", daemon=True)
         self._thread.start()
 
-    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine to its end, from another thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
+        """Runs a coroutine to its end, from another thread.
+
+        Raises:
+            TimeoutError: It has not ended by then: something blocks the loop.
+        """
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout_s)
 
     def post(self, function: Callable[[], object]) -> None:
         """Has a function called soon, from any thread; a closed loop calls nothing."""
