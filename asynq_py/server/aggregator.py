@@ -20,8 +20,9 @@ from asynq_py.broker.aggregation import (
     read_aggregation_set,
 )
 from asynq_py.broker.enqueue import Announced, enqueue
+from asynq_py.broker.quarantine import quarantine
 from asynq_py.client.prepare import prepare
-from asynq_py.clock import Clock
+from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.errors import AsynqError, ConfigError, WireError
 from asynq_py.options import merge
 from asynq_py.server.config import ServerConfig
@@ -112,7 +113,12 @@ class Aggregator:
                 if data is not None:
                     tasks.append(task_of(decode(data)))
             except WireError as error:
-                self._log.error("task %r of %r cannot be read: %s", task_id, queue, error)
+                self._log.error(
+                    "task %r of %r cannot be read; it is in quarantine: %s", task_id, queue, error
+                )
+                assert data is not None
+                now_s = self._clock.now_ns() // NANOSECONDS
+                self._connection.run(quarantine(queue, task_id, data, now_s))
         return tasks
 
     def _call(self, group: str, tasks: Sequence[Task]) -> Task:
