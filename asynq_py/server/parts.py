@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from asynq_py.connection.aio import AsyncConnection
@@ -75,7 +74,7 @@ class Parts:
         self._beating = Connection(redis)
 
         async def make() -> tuple[AsyncConnection, Processor]:
-            aio = AsyncConnection(argument)
+            aio = AsyncConnection(argument, owns=True)
             return aio, Processor(aio, resolve, config, clock, log)
 
         self._aio, self.processor = self._loop.call(make())
@@ -159,6 +158,4 @@ class Parts:
         except BrokerError as error:
             self._log.warning("the server is shown for some seconds more: %s", error)
         self._beating.close()
-        with suppress(TimeoutError):
-            self._loop.call(self._aio.close(), PART_S)
-        self._loop.close()
+        self._loop.close(self._aio.close)
