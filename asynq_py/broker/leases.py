@@ -60,7 +60,8 @@ def expired_leases(queue: str, cutoff_s: int) -> Op[list[Expired]]:
     for task_id, reply in zip(ids, replies, strict=True):
         # A key of another type is as good as none.
         data, crashes = (None, None) if isinstance(reply, RejectedError) else items_of(reply)
-        expired.append(Expired(task_id, data, int(crashes or 0)))
+        count = int(crashes) if crashes and crashes.isdigit() else 0
+        expired.append(Expired(task_id, data, count))
     return expired
 
 

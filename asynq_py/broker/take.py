@@ -59,7 +59,8 @@ def take_turn(
         now_ns: Unix nanoseconds.
 
     Raises:
-        UnavailableError: The connection is lost; what was done is not known.
+        UnavailableError: The connection is lost before anything was answered; what was done is
+            not known.
     """
     batches = by_queue(finished) if finished else []
     commands = [command_for(batch, now_ns) for batch in batches]
@@ -72,7 +73,13 @@ def take_turn(
     left = list(queues)
     while commands or asked:
         takes = [_command(queue, n, now_ns) for queue, n in asked]
-        replies = yield from evaluate_all([*commands, *takes])
+        try:
+            replies = yield from evaluate_all([*commands, *takes])
+        except BrokerError as error:
+            if not taken and (commands or not handed_in):
+                raise
+            refused.append(error)  # what was taken before is ours all the same
+            break
         if commands:
             handed_in = _in_order(finished, batches, replies[: len(commands)])
         for (queue, n), reply in zip(asked, replies[len(commands) :], strict=True):

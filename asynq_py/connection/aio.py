@@ -58,10 +58,15 @@ class AsyncTransport(Protocol):
 
 
 class AsyncConnection:
-    """Runs operations; belongs to one event loop."""
+    """Runs operations; belongs to one event loop.
 
-    def __init__(self, redis_argument: AsyncRedisArgument) -> None:
-        self._transport = _transport(redis_argument)
+    Args:
+        redis_argument: Where Redis is.
+        owns: Whether a ready client was made for it alone, and is closed with it.
+    """
+
+    def __init__(self, redis_argument: AsyncRedisArgument, *, owns: bool = False) -> None:
+        self._transport = _transport(redis_argument, owns)
         self._tasks: set[asyncio.Future[None]] = set()
         self._closed = False
 
@@ -281,12 +286,12 @@ class _Cluster:
             await self._client.aclose()
 
 
-def _transport(argument: AsyncRedisArgument) -> AsyncTransport:
+def _transport(argument: AsyncRedisArgument, owns: bool) -> AsyncTransport:
     if isinstance(argument, redis.RedisCluster):
-        return _Cluster(argument, owned=False)
+        return _Cluster(argument, owned=owns)
     if isinstance(argument, redis.Redis):
         check_client(argument.connection_pool.connection_kwargs)
-        return _Server(argument, owned=False)
+        return _Server(argument, owned=owns)
     config = resolve(argument, "redis.asyncio.Redis")
     once = Retry(NoBackoff(), 0)
     if config.kind == "cluster":

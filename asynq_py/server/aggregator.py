@@ -94,7 +94,8 @@ class Aggregator:
     def _pass(self, queue: str, group: bytes, set_key: bytes) -> None:
         name = group.decode("utf-8", "replace")
         try:
-            tasks = read_set(self._connection, queue, set_key, self._log)
+            now_s = self._clock.now_ns() // NANOSECONDS
+            tasks = read_set(self._connection, queue, set_key, now_s, self._log)
             if tasks:
                 one = self._call(name, tasks)
                 put(self._connection, queue, one, self._clock.now_ns(), self._announced)
@@ -115,15 +116,19 @@ class Aggregator:
         return as_task(answer)
 
 
-def read_set(connection: Connection, queue: str, set_key: bytes, log: logging.Logger) -> list[Task]:
-    """The tasks that are to be made one; those that cannot be read are left out."""
+def read_set(
+    connection: Connection, queue: str, set_key: bytes, now_s: int, log: logging.Logger
+) -> list[Task]:
+    """The tasks that are to be made one; those that cannot be read go into quarantine."""
     tasks = []
     for task_id, data in connection.run(read_aggregation_set(queue, set_key)):
         try:
             if data is not None:
                 tasks.append(task_of(decode(data)))
         except WireError as error:
-            log.error("task %r of %r cannot be read: %s", task_id, queue, error)
+            log.error("task %r of %r goes into quarantine: %s", task_id, queue, error)
+            assert data is not None
+            connection.run(quarantine(queue, task_id, data, now_s))
     return tasks
 
 

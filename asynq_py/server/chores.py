@@ -227,17 +227,26 @@ _MENDED = frozenset({"phantom-active", "no-lease", "stale-lease"})
 class HealthCheck:
     """Tells the user's function whether Redis is there."""
 
-    def __init__(self, connection: Connection, tell: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        tell: Callable[[Exception | None], None],
+        log: logging.Logger,
+    ) -> None:
         self._connection = connection
         self._tell = tell
+        self._log = log
 
     def __call__(self) -> None:
+        problem: Exception | None = None
         try:
             self._connection.run(call("PING"))
         except AsynqError as error:
-            self._tell(error)
-        else:
-            self._tell(None)
+            problem = error
+        try:
+            self._tell(problem)
+        except BaseException:  # whatever it raises, it is asked again next time
+            self._log.exception("health_check raised")
 
 
 def each_of(queues: list[str], do: Callable[[str], object]) -> None:

@@ -10,8 +10,6 @@ from asynq_py.clock import from_unix_ns
 from asynq_py.errors import ConfigError
 
 if TYPE_CHECKING:
-    import asyncio
-
     from asynq_py.server.job import Job
 
 T = TypeVar("T")
@@ -100,18 +98,21 @@ class Context:
 
 
 class Writing:
-    """A result on its way to Redis, whether or not it is waited for."""
+    """What is on its way: whoever awaits it is told how it went, and nobody else.
 
-    __slots__ = ("_task", "is_awaited")
+    Args:
+        work: Ends when it is written.
+        untold: What nobody has awaited so far, with ``work`` among it.
+    """
 
-    def __init__(self, task: asyncio.Task[None]) -> None:
-        self._task = task
-        #: Whether the handler waits for it, and so knows how it goes.
-        self.is_awaited = False
+    def __init__(self, work: Awaitable[None], untold: list[Awaitable[None]]) -> None:
+        self._work = work
+        self._untold = untold
 
     def __await__(self) -> Generator[Any, None, None]:
-        self.is_awaited = True
-        return self._task.__await__()
+        if self._work in self._untold:
+            self._untold.remove(self._work)
+        return self._work.__await__()
 
 
 class Written:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Any
 
 from asynq_py.wire.message import TaskMessage
-
-if TYPE_CHECKING:
-    from asynq_py.server.context import Writing
 
 
 class Why(Enum):
@@ -25,8 +23,10 @@ class Job:
     """What is known of it. It belongs to the event loop, except as said."""
 
     __slots__ = (
+        "archived",
         "deadline_ns",
         "is_decided",
+        "is_in_doubt",
         "is_shown_expired",
         "lease_until",
         "message",
@@ -62,6 +62,10 @@ class Job:
         self.why: Why | None = None
         #: Whether it is settled what becomes of the task, though the handler may still run.
         self.is_decided = False
+        #: Whether it may have been handed in: it was tried, and there was no answer.
+        self.is_in_doubt = False
+        #: Tells the user that it was archived, once it is.
+        self.archived: Callable[[], Coroutine[Any, Any, None]] | None = None
         #: Whether the loop was told that the lease ended.
         self.is_shown_expired = False
         #: How many threads or processes still run its handler.
@@ -71,6 +75,6 @@ class Job:
         self.timer: asyncio.TimerHandle | None = None
         self.work: asyncio.Task[None] | None = None
         #: Results that are on their way to Redis.
-        self.writes: list[Writing] = []
+        self.writes: list[Awaitable[None]] = []
         #: How often Redis refused what is to become of it.
         self.refusals = 0

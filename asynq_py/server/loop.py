@@ -12,6 +12,9 @@ from asynq_py.errors import ConfigError
 
 T = TypeVar("T")
 
+#: How long closing waits for the thread, seconds: something may block it.
+JOIN_S = 5.0
+
 
 class Loop:
     """Runs from when it is made until it is closed.
@@ -25,22 +28,28 @@ class Loop:
 
     def __init__(self, uvloop: bool | None) -> None:
         self.loop = _new_loop(uvloop)
+        self._last: Callable[[], Coroutine[Any, Any, None]] | None = None
         self._thread = threading.Thread(target=self._run, name="asynq-server", daemon=True)
         self._thread.start()
 
-    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs a coroutine to its end, from another thread."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result()
+    def call(self, coroutine: Coroutine[Any, Any, T], timeout_s: float | None = None) -> T:
+        """Runs a coroutine to its end, from another thread.
+
+        Raises:
+            TimeoutError: It has not ended by then: something blocks the loop.
+        """
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout_s)
 
     def post(self, function: Callable[[], object]) -> None:
         """Has a function called soon, from any thread; a closed loop calls nothing."""
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(function)
 
-    def close(self) -> None:
-        """Cancels what still runs, and ends the thread."""
+    def close(self, last: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Cancels what still runs, does the last thing, and ends the thread."""
+        self._last = last
         self.post(self.loop.stop)
-        self._thread.join(5)
+        self._thread.join(JOIN_S)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -51,6 +60,8 @@ class Loop:
                 task.cancel()
             if left:
                 self.loop.run_until_complete(asyncio.wait(left, timeout=1.0))
+            if self._last is not None:
+                self.loop.run_until_complete(self._last())
             self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         finally:
             self.loop.close()

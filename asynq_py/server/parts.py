@@ -25,7 +25,7 @@ from asynq_py.server.heart import Heart
 from asynq_py.server.identity import new_identity
 from asynq_py.server.job import Job
 from asynq_py.server.loop import Loop
-from asynq_py.server.processor import Processor
+from asynq_py.server.processor import LONGEST_PAUSE_S, Processor
 from asynq_py.server.subscriber import Subscriber
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: How long the parts of a server may take to stop, seconds.
 PART_S = 2.0
+#: How long it may take to give back or hand in what handlers leave, seconds.
+FINISH_S = LONGEST_PAUSE_S + PART_S
 
 
 class Parts:
@@ -72,7 +74,7 @@ class Parts:
         self._beating = Connection(redis)
 
         async def make() -> tuple[AsyncConnection, Processor]:
-            aio = AsyncConnection(argument)
+            aio = AsyncConnection(argument, owns=True)
             return aio, Processor(aio, resolve, config, clock, log)
 
         self._aio, self.processor = self._loop.call(make())
@@ -111,7 +113,7 @@ class Parts:
             ),
         ]
         if config.health_check is not None:
-            check = HealthCheck(connection, config.health_check)
+            check = HealthCheck(connection, config.health_check, log)
             every_s = config.seconds("health_check_interval")
             self._chores.append(Chore("health check", check, every_s, log))
         self._aggregator: Aggregator | None = None
@@ -140,7 +142,11 @@ class Parts:
         """Waits for the handlers, and ends everything."""
         for chore in self._chores:
             chore.stop(0)
-        self._loop.call(self.processor.finish(self._config.seconds("shutdown_timeout")))
+        timeout_s = self._config.seconds("shutdown_timeout")
+        try:
+            self._loop.call(self.processor.finish(timeout_s), timeout_s + FINISH_S)
+        except TimeoutError:
+            self._log.error("a handler blocks the event loop; what it kept is left to recoverers")
         for chore in self._chores:
             chore.stop(PART_S)
         if self._aggregator is not None:
@@ -152,5 +158,4 @@ class Parts:
         except BrokerError as error:
             self._log.warning("the server is shown for some seconds more: %s", error)
         self._beating.close()
-        self._loop.call(self._aio.close())
-        self._loop.close()
+        self._loop.close(self._aio.close)

@@ -27,6 +27,7 @@ from asynq_py.errors import (
     AsynqError,
     BrokerError,
     LeaseLostError,
+    RejectedError,
     WireError,
 )
 from asynq_py.server.child import pack
@@ -57,6 +58,8 @@ LONGEST_PAUSE_S = 5.0
 LENIENCY_S = 1.0
 #: How many plain error handlers run at a time.
 HOOK_THREADS = 4
+#: How long an error handler is waited for, seconds.
+HOOK_S = 30.0
 
 
 class Processor:
@@ -137,13 +140,14 @@ class Processor:
         deadline = self._loop.time() + timeout_s
         while (self._busy or self._turns) and self._loop.time() < deadline:
             await self._wait(deadline)
-        for job in list(self.jobs):
+        # The oldest last: it is the next to run then.
+        for job in sorted(self.jobs, key=lambda job: job.started_ns, reverse=True):
             if not job.is_decided:
                 self._log.warning('"%s" of "%s" goes back to its queue', job.task_id, job.queue)
                 self._ask_to_stop(job, Why.SHUTDOWN)
                 self._decide(job, Finished(job.queue, job.task_id, Outcome.REQUEUE))
         deadline = self._loop.time() + LONGEST_PAUSE_S
-        while self.jobs and self._loop.time() < deadline:
+        while (self.jobs or self._beside) and self._loop.time() < deadline:
             await self._wait(deadline)
         self._threads.close()
         self._hook_threads.close()
@@ -208,6 +212,9 @@ class Processor:
         self._reserved -= free
         self._changed.set()
         if turn is None:
+            if not isinstance(error, RejectedError):
+                for job, _ in finished:
+                    job.is_in_doubt = True
             self._finished += finished
             self._rest(error or RuntimeError("a turn without an end"))
             return
@@ -288,12 +295,13 @@ class Processor:
             return
         self.jobs.discard(job)
         self._changed.set()
-        if not result:
-            # An earlier attempt whose answer was lost, or somebody deleted it.
-            return
+        if not result and not job.is_in_doubt:
+            return  # somebody deleted it; otherwise it was an attempt whose answer was lost
         self.counts[finished.outcome] += 1
         if finished.outcome is Outcome.ARCHIVE:
             self._trim(job.queue)
+            if job.archived is not None:
+                self._start_beside(job.archived())
 
     def _hand_in_alone(self, job: Job, finished: Finished) -> None:
         """Tries again what was refused, by itself: it must not keep others back."""
@@ -302,6 +310,7 @@ class Processor:
             if results is not None:
                 self._handed_in(job, finished, results[0])
             elif isinstance(error, BrokerError):
+                job.is_in_doubt = job.is_in_doubt or not isinstance(error, RejectedError)
                 self._handed_in(job, finished, error)
 
         if self._still_ours([(job, finished)], time.monotonic()):
@@ -337,7 +346,11 @@ class Processor:
     def _start_beside(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(coroutine)
         self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
+        task.add_done_callback(self._ended_beside)
+
+    def _ended_beside(self, task: asyncio.Task[None]) -> None:
+        self._beside.discard(task)
+        self._changed.set()
 
     # -- handling --
 
@@ -373,11 +386,12 @@ class Processor:
                 raise asyncio.CancelledError
             _, call = self._resolve(message.type)
             await call(context, task)
-            for writing in job.writes:
-                if not writing.is_awaited:
-                    await writing
+            if job.writes:
+                await asyncio.gather(*job.writes)
         except BaseException as raised:  # a handler may raise anything
             error = raised
+            if job.writes:
+                await asyncio.gather(*job.writes, return_exceptions=True)
         if job.timer is not None:
             job.timer.cancel()
         try:
@@ -401,9 +415,10 @@ class Processor:
         finished = self._judge.failure(
             job.queue, job.task_id, job.message, error, self._clock.now_ns()
         )
+        if finished.outcome is Outcome.ARCHIVE and self._config.on_archived is not None:
+            hook = self._config.on_archived
+            job.archived = partial(self._tell, hook, "on_archived", context, task, error)
         self._decide(job, finished)
-        if finished.outcome is Outcome.ARCHIVE:
-            await self._tell(self._config.on_archived, "on_archived", context, task, error)
 
     def _decide(self, job: Job, finished: Finished) -> None:
         job.is_decided = True
@@ -449,33 +464,35 @@ class Processor:
         if hook is None:
             return
         try:
-            if is_async(hook):
-                answer = hook(context, task, error)
-                assert answer is not None
-                await answer
-            else:
-                # Not the handlers' threads: those may all hang.
-                await self._in_thread(self._hook_threads, hook, context, task, error)
+            async with asyncio.timeout(HOOK_S):
+                if is_async(hook):
+                    answer = hook(context, task, error)
+                else:
+                    # Not the handlers' threads: those may all hang.
+                    answer = await self._in_thread(self._hook_threads, hook, context, task, error)
+                if answer is not None:
+                    await answer
         except BaseException as fault:  # whatever it raises, the task is settled
-            self._log.error("%s raised", name, exc_info=fault)
+            self._log.error("%s raised, or took more than %s s", name, HOOK_S, exc_info=fault)
 
     # -- what handlers ask for --
 
     def write_result(self, job: Job, result: bytes) -> Awaitable[None]:
         """See Context.write_result."""
         if threading.get_ident() != self._thread_id:
+            if job.why is not None:  # the loop may be closed
+                raise _not_written(job, job.why.value)
             asyncio.run_coroutine_threadsafe(self._write(job, result), self._loop).result()
             return Written()
-        writing = Writing(self._loop.create_task(self._write(job, result)))
+        writing = self._loop.create_task(self._write(job, result))
         job.writes.append(writing)
-        return writing
+        return Writing(writing, job.writes)
 
     async def _write(self, job: Job, result: bytes) -> None:
-        what = f'the result of "{job.task_id}" of "{job.queue}" was not written'
         if job.why is not None:
-            raise LeaseLostError(f"{what}: {job.why.value}")
+            raise _not_written(job, job.why.value)
         if not await self._connection.run(write_result(job.queue, job.task_id, result)):
-            raise LeaseLostError(f"{what}: the task is gone")
+            raise _not_written(job, "the task is gone")
 
     async def in_thread(self, job: Job, function: Callable[..., T], *arguments: object) -> T:
         """See Hands.in_thread: the slot stays taken until the thread is done."""
@@ -540,3 +557,7 @@ class Processor:
 def _pause_s(failures: int) -> float:
     """Full jitter, lest all servers come back at once."""
     return random.uniform(0.01, min(LONGEST_PAUSE_S, 0.1 * 2.0 ** min(failures, 8)))
+
+
+def _not_written(job: Job, why: str) -> LeaseLostError:
+    return LeaseLostError(f'the result of "{job.task_id}" of "{job.queue}" was not written: {why}')

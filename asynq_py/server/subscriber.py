@@ -58,7 +58,7 @@ class Subscriber:
                     return
                 subscription = self._subscription = self._connection.subscription(CANCEL)
             try:
-                subscription.listen(self._heard, self.is_subscribed.set)
+                subscription.listen(self._heard, self._confirmed)
             except AsynqError as error:
                 if self.is_subscribed.is_set():
                     failures = 0
@@ -73,6 +73,13 @@ class Subscriber:
                 subscription.release()
             longest = min(LONGEST_PAUSE_S, 0.1 * 2.0 ** min(failures, 8))
             self._stopping.wait(random.uniform(0.01, longest))
+
+    def _confirmed(self) -> None:
+        self.is_subscribed.set()
+        with self._lock:
+            # Closed while there was no connection to close yet.
+            if self._stopping.is_set() and self._subscription is not None:
+                self._subscription.close()
 
     def _heard(self, message: bytes) -> None:
         self._cancel(message.decode("utf-8", "replace"))

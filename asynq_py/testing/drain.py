@@ -281,7 +281,7 @@ class _Drainer:
         count = 0
         for group in self._connection.run(groups_of(queue)):
             while set_key := self._connection.run(gather_group(queue, group, when, now_ns)):
-                tasks = read_set(self._connection, queue, set_key, logger)
+                tasks = read_set(self._connection, queue, set_key, now_ns // NANOSECONDS, logger)
                 try:
                     name = group.decode("utf-8", "replace")
                     one = as_task(await self._call(self._config.group_aggregator, name, tasks))

@@ -15,8 +15,8 @@ class Proxy:
 
     ``cut("request", b"EVALSHA")`` breaks the next connection on which such a request comes,
     before Redis sees it; ``cut("reply", b"EVALSHA")`` lets Redis act and breaks the
-    connection in place of the reply. Each works once. While it is down, every connection
-    is broken when a request comes, and Redis sees none.
+    connection in place of the reply, or after so many bytes of it. Each works once. While it is
+    down, every connection is broken when a request comes, and Redis sees none.
     """
 
     def __init__(self, port: int) -> None:
@@ -25,6 +25,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._cut: tuple[Literal["request", "reply"], bytes] | None = None
+        self._bytes = 0
         #: Called with what a client sends, before Redis gets it.
         self.on_request: Callable[[bytes], None] = lambda data: None
         #: Whether Redis is out of reach.
@@ -41,11 +42,12 @@ class Proxy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def cut(self, where: Literal["request", "reply"], word: bytes) -> None:
-        """Breaks the next connection that carries ``word``."""
+    def cut(self, where: Literal["request", "reply"], word: bytes, after: int = 0) -> None:
+        """Breaks the next connection that carries ``word``, after so many bytes of the reply."""
         self.has_cut.clear()
         with self._lock:
             self._cut = (where, word)
+            self._bytes = after
 
     def forget_cut(self) -> None:
         """Breaks no connection after all."""
@@ -123,6 +125,7 @@ class Proxy:
     def _replies(self, near: socket.socket, far: socket.socket, discard: threading.Event) -> None:
         while data := _receive(far):
             if discard.is_set():
+                _send(near, data[: self._bytes])
                 self.has_cut.set()
                 break
             if not _send(near, data):

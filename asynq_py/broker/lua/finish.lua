@@ -55,7 +55,7 @@ for a = 4, #ARGV, 6 do
       if outcome == "archive" then place, state = KEYS[5], "archived" end
       redis.call("ZADD", place, score, id)
       redis.call("HSET", task, "msg", message, "state", state)
-      if outcome == "crash" then redis.call("HINCRBY", task, "py_crashes", 1) end
+      if outcome == "crash" then redis.pcall("HINCRBY", task, "py_crashes", 1) end
     end
     if lock ~= "" and redis.call("GET", lock) == id then redis.call("DEL", lock) end
     if outcome == "retry" or outcome == "archive" then failed = failed + 1 end
