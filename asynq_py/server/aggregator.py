@@ -20,8 +20,9 @@ from asynq_py.broker.aggregation import (
     read_aggregation_set,
 )
 from asynq_py.broker.enqueue import Announced, enqueue
+from asynq_py.broker.quarantine import quarantine
 from asynq_py.client.prepare import prepare
-from asynq_py.clock import Clock
+from asynq_py.clock import NANOSECONDS, Clock
 from asynq_py.errors import AsynqError, ConfigError, WireError
 from asynq_py.options import merge
 from asynq_py.server.config import ServerConfig

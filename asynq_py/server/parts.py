@@ -25,8 +25,9 @@ from asynq_py.server.heart import Heart
 from asynq_py.server.identity import new_identity
 from asynq_py.server.job import Job
 from asynq_py.server.loop import Loop
-from asynq_py.server.processor import LONGEST_PAUSE_S, Processor
+from asynq_py.server.processor import Processor
 from asynq_py.server.subscriber import Subscriber
+from asynq_py.server.turns import LONGEST_PAUSE_S
 
 if TYPE_CHECKING:
     import logging

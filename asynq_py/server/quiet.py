@@ -27,6 +27,14 @@ class Quiet:
         """Something is lost or broken."""
         self._write(logging.ERROR, message)
 
+    def info(self, message: str) -> None:
+        """Something is well again."""
+        self._write(logging.INFO, message)
+
+    def fault(self, message: str, error: Exception) -> None:
+        """Something is wrong in asynq_py itself: always told, with where."""
+        self._log.error(message, exc_info=error)
+
     def _write(self, level: int, message: str) -> None:
         kind = _DIGITS.sub("", message)
         now = time.monotonic()

@@ -267,7 +267,7 @@ def test_a_server_shuts_down_while_redis_is_away(
     proxy: Proxy,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("asynq_py.server.processor.LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr("asynq_py.server.turns.LONGEST_PAUSE_S", 0.2)
     begun, messages, go_on = Seen(), Messages(), threading.Event()
 
     def handler(context: Context, task: Task) -> None:

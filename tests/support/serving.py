@@ -12,7 +12,7 @@ import pytest
 
 from asynq_py import Context, Task
 from asynq_py.broker import leases, take
-from asynq_py.server import chores, heart, parts, processor
+from asynq_py.server import chores, heart, parts, processor, turns
 
 PATIENCE_S = 30.0
 
@@ -92,7 +92,7 @@ def quicker(
     lenient_s: float = processor.LENIENCY_S,
 ) -> None:
     """Servers that start from now on renew their leases and recover others' more often."""
-    for module in (take, leases, heart, processor):
+    for module in (take, leases, heart, turns):
         monkeypatch.setattr(module, "LEASE_S", lease_s)
     monkeypatch.setattr(parts, "HEART_EVERY_S", beat_s)
     monkeypatch.setattr(parts, "RECOVER_EVERY_S", recover_s)
