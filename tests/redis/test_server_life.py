@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -23,8 +24,11 @@ from asynq_py import (
     Task,
     UnavailableError,
 )
+from asynq_py.connection.sync import Connection
+from asynq_py.server.subscriber import Subscriber
 from asynq_py.testing.redis_server import RedisServer, free_port
 from tests.support.database import pending, task_hash
+from tests.support.proxy import Proxy
 from tests.support.serving import Messages, Seen, quicker, until
 
 Serve = Callable[..., Server]
@@ -100,6 +104,16 @@ def test_it_may_be_shut_down_as_soon_as_it_is_started(server: RedisServer) -> No
         worker.start(Seen().handler)
         worker.shutdown()
         until(lambda: not own_threads())
+
+
+def test_a_subscriber_that_is_stopped_while_it_connects_ends(proxy: Proxy) -> None:
+    connection = Connection(proxy.url)
+    subscriber = Subscriber(connection, Seen(), logging.getLogger("test"))
+    # Connected, but not yet let in: there is nothing to close that it knows of.
+    proxy.on_connect = lambda: subscriber.stop(0)
+    subscriber.start()
+    until(lambda: "asynq-subscriber" not in own_threads())
+    connection.close()
 
 
 def test_stopped_it_takes_no_more_and_finishes_what_it_has(

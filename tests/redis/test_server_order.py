@@ -136,6 +136,7 @@ def test_no_more_tasks_are_active_than_may_be(
     seen = Seen()
     most: list[int] = []
     lock = threading.Lock()
+    everyone = threading.Barrier(7, timeout=20)
     running = 0
 
     def handler(context: Context, task: Task) -> None:
@@ -143,6 +144,9 @@ def test_no_more_tasks_are_active_than_may_be(
         with lock:
             running += 1
             most.append(running)
+            is_early = len(most) <= 7
+        if is_early:
+            everyone.wait()
         with database.pipeline(transaction=True) as both:
             seen(sum(both.llen("asynq:{a}:active").llen("asynq:{b}:active").execute()))
         with lock:
