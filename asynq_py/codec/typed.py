@@ -97,6 +97,8 @@ def _plain(wanted: type, data: object, place: str) -> object:
 
 
 def _union(choices: tuple[Any, ...], data: object, place: str) -> object:
+    if data is None and type(None) in choices:
+        return None
     problems = []
     for choice in choices:
         try:
@@ -118,6 +120,9 @@ def _other(
             return kind(data)
         except ValueError:
             raise _wrong(place, f"a {kind.__name__}", data) from None
+    if data is None and (kind in _CONTAINERS or kind in (dict, Mapping, bytes)):
+        # Go's null for a slice or a map that is nil.
+        return {} if kind is Mapping else kind()
     if kind in _CONTAINERS:
         if not isinstance(data, list | tuple):
             raise _wrong(place, "a list", data)

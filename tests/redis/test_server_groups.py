@@ -244,7 +244,7 @@ def test_members_that_cannot_be_read_are_put_aside_and_ghosts_left_out(
     messages = look(aggregate)
 
     assert seen.items == [1]
-    assert "task b'a0' of 'default' cannot be read; it is in quarantine" in messages.texts[0]
+    assert "task b'a0' of 'default' goes into quarantine" in messages.texts[0]
     assert database.zrange("asynq:{default}:py:quarantine", 0, -1) == [b"a0"]
     assert task_hash(database, "default", "a0")["msg"] == b"\xff\xff"
     assert not database.exists(SETS, "asynq:{default}:t:a2")

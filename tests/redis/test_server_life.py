@@ -80,7 +80,7 @@ def test_a_redis_that_is_not_there_is_told_by_ping_only(serve: Serve) -> None:
 
     with pytest.raises(UnavailableError):
         worker.ping()
-    messages.wait("cannot take tasks or hand them in")
+    messages.wait("tasks are neither taken nor handed in")
 
 
 def test_no_thread_is_left_behind(make: Client, serve: Serve) -> None:

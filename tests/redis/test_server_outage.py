@@ -54,7 +54,7 @@ def test_what_was_done_while_redis_was_away_is_handed_in_when_it_is_back(
     begun.wait(5)
     durable.kill()
     go_on.set()
-    messages.wait("cannot take tasks or hand them in")
+    messages.wait("tasks are neither taken nor handed in")
     durable.restart()
     until(lambda: worker.counts()["done"] == 5)
     messages.wait("Redis answers again")
@@ -75,7 +75,7 @@ def test_a_server_may_be_started_before_redis(start_server: StartServer, serve: 
         client.enqueue(Task("t"), task_id="a")
     server.kill()
     serve(seen.handler, server.url, logger=messages.logger)
-    messages.wait("cannot take tasks or hand them in")
+    messages.wait("tasks are neither taken nor handed in")
     server.restart()
 
     assert seen.wait() == ["a"]

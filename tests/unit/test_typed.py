@@ -215,3 +215,16 @@ def test_what_can_be_read() -> None:
         False,
         False,
     ]
+
+
+def test_what_is_nil_in_go_is_empty() -> None:
+    @dataclass
+    class Nil:
+        slice: list[str]
+        map: dict[str, int]
+        bytes: bytes
+        maybe: list[str] | None
+
+    read = read_as(Nil, {"slice": None, "map": None, "bytes": None, "maybe": None})
+
+    assert read == Nil([], {}, b"", None)
