@@ -35,7 +35,7 @@ def _arguments() -> argparse.Namespace:
         prog="scripts/bench",
         description="Measures asynq_py beside others, in turn, on one fresh Redis.",
         epilog="enqueue takes 3 minutes, 20 s with --quick; scheduler 25 minutes, 5 with "
-        "--quick; inspect 4 minutes, 30 s with --quick; worker 30 minutes, 5 with --quick. Exit "
+        "--quick; inspect 2 minutes, 30 s with --quick; worker 30 minutes, 5 with --quick. Exit "
         "code: 0 it was measured, whether or not aims are reached; 1 it was not.",
     )
     parser.add_argument("suite", nargs="?", default="enqueue", choices=list(SUITES))
