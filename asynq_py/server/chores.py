@@ -29,7 +29,7 @@ from asynq_py.errors import AsynqError, BrokerError, LeaseLostError, WireError
 from asynq_py.server.config import ServerConfig
 from asynq_py.server.quiet import Quiet
 from asynq_py.server.verdict import Judge
-from asynq_py.wire.message import decode
+from asynq_py.wire.message import TaskMessage, decode
 
 if TYPE_CHECKING:
     from asynq_py.connection.sync import Connection
@@ -128,15 +128,29 @@ class Janitor:
 
 
 class Recoverer:
-    """Takes up again what other workers left behind."""
+    """Takes up again what other workers left behind.
+
+    Args:
+        connection: The way to Redis.
+        config: What becomes of it.
+        clock: Tells the time.
+        log: Where messages go.
+        archived: Told of a task that failed for good by that: its queue, ID and message, and why.
+    """
 
     def __init__(
-        self, connection: Connection, config: ServerConfig, clock: Clock, log: logging.Logger
+        self,
+        connection: Connection,
+        config: ServerConfig,
+        clock: Clock,
+        log: logging.Logger,
+        archived: Callable[[str, str, TaskMessage, Exception], None],
     ) -> None:
         self._connection = connection
         self._queues = list(config.queues)
         self._clock = clock
         self._judge = Judge(config, log)
+        self._archived = archived
         self._quiet = Quiet(log)
 
     def __call__(self) -> None:
@@ -164,6 +178,7 @@ class Recoverer:
     def _take_up(self, queue: str, expired: list[Expired], cutoff_s: int) -> None:
         error = LeaseLostError("asynq: task lease expired")
         finished: list[Finished] = []
+        messages: list[TaskMessage] = []
         without_message: list[bytes] = []
         for task_id, data, crashes in expired:
             if data is None:
@@ -179,20 +194,23 @@ class Recoverer:
                 )
                 self._connection.run(quarantine(queue, task_id, data, now_ns // NANOSECONDS))
                 continue
+            messages.append(message)
             finished.append(
                 self._judge.crash(queue, text, message, error, now_ns, crashes, cutoff_s)
             )
         if finished:
             now_ns = self._clock.now_ns()
-            for each, result in zip(
-                finished, self._connection.run(finish(finished, now_ns)), strict=True
-            ):
+            results = self._connection.run(finish(finished, now_ns))
+            for each, message, result in zip(finished, messages, results, strict=True):
                 if isinstance(result, BrokerError):
                     raise result
-                if result:
-                    self._quiet.warning(
-                        f"the worker of {each.task_id!r} of queue {queue!r} is gone: {each.outcome}"
-                    )
+                if not result:
+                    continue
+                self._quiet.warning(
+                    f"the worker of {each.task_id!r} of queue {queue!r} is gone: {each.outcome}"
+                )
+                if each.outcome is Outcome.ARCHIVE:
+                    self._archived(queue, each.task_id, message, error)
             if any(each.outcome is Outcome.ARCHIVE for each in finished):
                 self._connection.run(trim_archive(queue, now_ns // NANOSECONDS))
         self._mend(queue, without_message)

@@ -50,7 +50,8 @@ class ServerConfig:
     is_failure: Callable[[BaseException], bool] | None = None
     #: Told of each failure, before it is written.
     error_handler: ErrorHandler | None = None
-    #: Told of each task that failed for good, after it was archived.
+    #: Told of each task that failed for good, after it was archived by this server; also of one
+    #: whose worker died once too often.
     on_archived: ErrorHandler | None = None
     #: Where messages go; the logger ``asynq_py.server`` by default.
     logger: logging.Logger | None = None

@@ -28,6 +28,7 @@ from asynq_py.server.loop import Loop
 from asynq_py.server.processor import Processor
 from asynq_py.server.subscriber import Subscriber
 from asynq_py.server.turns import LONGEST_PAUSE_S
+from asynq_py.wire.message import TaskMessage
 
 if TYPE_CHECKING:
     import logging
@@ -95,7 +96,7 @@ class Parts:
         self._chores = [
             Chore(
                 "recoverer",
-                Recoverer(connection, config, clock, log),
+                Recoverer(connection, config, clock, log, self._tell_archived),
                 RECOVER_EVERY_S,
                 log,
                 at_once=True,
@@ -126,6 +127,11 @@ class Parts:
     def _jobs(self) -> Collection[Job]:
         # One step of the interpreter: the loop's thread cannot change it halfway.
         return self.processor.jobs.copy()
+
+    def _tell_archived(
+        self, queue: str, task_id: str, message: TaskMessage, error: Exception
+    ) -> None:
+        self._loop.post(lambda: self.processor.tell_archived(queue, task_id, message, error))
 
     def start(self) -> None:
         """Begins to take tasks."""

@@ -26,7 +26,7 @@ from asynq_py.server.threads import Threads
 from asynq_py.server.turns import LONGEST_PAUSE_S, Turns
 from asynq_py.server.verdict import Judge, deadline_ns, reason, success, task_of
 from asynq_py.task import Task
-from asynq_py.wire.message import decode
+from asynq_py.wire.message import TaskMessage, decode
 
 #: How long a handler that was asked to stop may take to do so, before the task is settled
 #: without it, seconds.
@@ -123,6 +123,18 @@ class Processor:
         """The lease of a task has ended: it is not ours any more."""
         if not job.is_decided:
             self._ask_to_stop(job, Why.LEASE)
+
+    def tell_archived(
+        self, queue: str, task_id: str, message: TaskMessage, error: Exception
+    ) -> None:
+        """A task was archived whose worker died once too often."""
+        if self._config.on_archived is None:
+            return
+        job = Job(queue, task_id, message, 0.0, self._clock.now_ns(), 0)
+        job.why = Why.LEASE
+        context = Context(job, self._helpers)
+        hook = self._config.on_archived
+        self._start_beside(self._tell(hook, "on_archived", context, task_of(message), error))
 
     # -- handling --
 

@@ -147,7 +147,8 @@ def recover(server: RedisServer, database: redis.Redis) -> Callable[..., list[st
         settings = ServerConfig(**{"retry_delay": fixed_delay(60), **config})
         connection = Connection(server.url)
         try:
-            Recoverer(connection, settings, FixedClock(NOW_NS), messages.logger)()
+            clock = FixedClock(NOW_NS)
+            Recoverer(connection, settings, clock, messages.logger, lambda *_: None)()
         finally:
             connection.close()
         return messages.texts
@@ -217,6 +218,21 @@ def test_a_task_that_only_crashes_its_workers_is_archived_in_the_end(
     state, message = left(database)
     assert (state, message.error_msg) == ("archived", "asynq: task lease expired")
     assert database.zscore("asynq:{default}:archived", "a") == NOW_S
+
+
+def test_the_user_is_told_of_a_task_that_crashed_once_too_often(
+    serve: Serve, database: redis.Redis
+) -> None:
+    put(database, "active", "a", score=LOST, retry=0)
+    seen = Seen()
+
+    def archived(context: Context, task: Task, error: BaseException) -> None:
+        seen(context.task_id, context.queue, context.cancelled, task.type, str(error))
+
+    serve(Seen().handler, clock=FixedClock(NOW_NS), free_crashes=0, on_archived=archived)
+
+    assert seen.wait() == [("a", "default", True, "t", "asynq: task lease expired")]
+    assert left(database)[0] == "archived"
 
 
 def test_what_is_no_failure_is_postponed(
