@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import typer
 
@@ -47,11 +47,12 @@ def _parts(template: str) -> dict[str, str]:
     return {name: text.strip() + "\n" for name, _, text in named}
 
 
-# Commands and their parameters are Any here: typer brings its own click, whose classes have
-# moved between releases.
+#: A command, or a parameter of one. Any, since typer brings its own click, whose classes have
+#: moved between releases.
+Click: TypeAlias = Any
 
 
-def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+def _commands(command: Click, name: str) -> Iterator[tuple[str, Click]]:
     """Every command that is no group and not hidden."""
     if not hasattr(command, "commands"):
         yield name, command
@@ -61,7 +62,7 @@ def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:  # noqa: AN
             yield from _commands(sub, f"{name} {part}".strip())
 
 
-def _where(command: Any) -> str:  # noqa: ANN401
+def _where(command: Click) -> str:
     """The options that every command has, by one that has them."""
     options = [
         option for option in command.params if _panel(option) == PANEL and option.name != "config"
@@ -76,7 +77,7 @@ def _where(command: Any) -> str:  # noqa: ANN401
     return "\n".join([*head, *rows]) + "\n"
 
 
-def _command(name: str, command: Any) -> tuple[str, str]:  # noqa: ANN401
+def _command(name: str, command: Click) -> tuple[str, str]:
     """How a command is called, and what it says of itself."""
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     options = [
@@ -98,17 +99,17 @@ def _command(name: str, command: Any) -> tuple[str, str]:  # noqa: ANN401
     return f"### {name}\n\n```\n{called}\n```\n\n", "\n".join(lines)
 
 
-def _panel(param: Any) -> str | None:  # noqa: ANN401
+def _panel(param: Click) -> str | None:
     return getattr(param, "rich_help_panel", None)
 
 
-def _names(option: Any) -> str:  # noqa: ANN401
+def _names(option: Click) -> str:
     names = ", ".join(f"`{name}`" for name in option.opts)
     value = _value(option)
     return f"{names} `{value}`" if value else names
 
 
-def _value(option: Any) -> str:  # noqa: ANN401
+def _value(option: Click) -> str:
     """What follows an option."""
     if option.is_flag:
         return ""
@@ -119,7 +120,7 @@ def _value(option: Any) -> str:  # noqa: ANN401
     return "N"
 
 
-def _default(option: Any) -> str:  # noqa: ANN401
+def _default(option: Click) -> str:
     default = option.default.value if isinstance(option.default, Enum) else option.default
     if option.is_flag or default in (None, [], ()):
         return ""

@@ -28,10 +28,12 @@ JSONOption: TypeAlias = Annotated[
 ]
 
 
+# Any, as typer.Option itself has it: it stands in annotations.
 def _span(*names: str, help: str) -> Any:  # noqa: ANN401
     return typer.Option(*names, metavar="SPAN", parser=span_value, help=help)
 
 
+# See _span.
 def _moment(*names: str, help: str) -> Any:  # noqa: ANN401
     return typer.Option(*names, metavar="RFC3339", parser=moment_value, help=help)
 

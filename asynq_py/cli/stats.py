@@ -91,7 +91,7 @@ def _redraw(text: Callable[[], str], every: float) -> None:
     try:  # not with: an interruption may come while it starts
         live.start(refresh=True)
         while True:
-            time.sleep(every)
+            time.sleep(every)  # as above
             live.update(Text.from_ansi(text()), refresh=True)
     finally:
         live.stop()

@@ -74,6 +74,7 @@ def before_commands(callback: Callable[..., None], *, hidden: bool = False) -> C
     """Gives a group the options, too, for whichever of its commands follows."""
     own = inspect.signature(callback, eval_str=True).parameters.values()
 
+    # Any: of options of all types.
     @wraps(callback)
     def with_options(**kwargs: Any) -> None:  # noqa: ANN401
         callback(**_without_settings(kwargs))
@@ -119,6 +120,7 @@ def _declare(function: F, parameters: list[inspect.Parameter]) -> F:
     """Has typer see other parameters than a function's own."""
     signature = inspect.signature(function, eval_str=True)
     returns = signature.return_annotation
+    # inspect looks here first; it stands in no type of a function.
     function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
     return function
@@ -158,6 +160,7 @@ def _merged(layers: list[Layer]) -> RedisConfig:
     origin = next((layer for layer in layers if "redis" in layer), {"redis": DEFAULT_URL})
     config = RedisConfig.from_url(origin["redis"])
 
+    # Any: each setting has its own type.
     def said(name: str, by_url: str | None = None) -> Any:  # noqa: ANN401
         for layer in layers:
             if name in layer:
@@ -183,5 +186,5 @@ def _merged(layers: list[Layer]) -> RedisConfig:
         password=said("password", config.password),
         tls=tls,
         tls_check_hostname=not unchecked,
-        **files,  # type: ignore[arg-type]
+        **files,  # type: ignore[arg-type]  # mypy takes it for all of the fields
     )

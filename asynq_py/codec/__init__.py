@@ -7,10 +7,11 @@ Go's ``json.Marshal`` gives.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from asynq_py.codec.gojson import JSONCodec
 from asynq_py.codec.packed import MsgpackCodec
+from asynq_py.codec.plain import Decoded
 from asynq_py.codec.raw import RawCodec
 
 __all__ = ["JSON", "JSON_SORTED", "MSGPACK", "RAW", "Codec"]
@@ -30,7 +31,7 @@ class Codec(Protocol):
         """
         ...
 
-    def decode(self, data: bytes, /) -> Any:  # noqa: ANN401
+    def decode(self, data: bytes, /) -> Decoded:
         """Gives plain data: dicts, lists, str, numbers, bool, None; what else, the codec says.
 
         Raises:

@@ -17,7 +17,16 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final, NoReturn
 
-from asynq_py.codec.plain import BYTES_LIKE, MAX_DEPTH, Refused, Target, instant, to_plain, too_deep
+from asynq_py.codec.plain import (
+    BYTES_LIKE,
+    MAX_DEPTH,
+    Decoded,
+    Refused,
+    Target,
+    instant,
+    to_plain,
+    too_deep,
+)
 from asynq_py.errors import ConfigError, WireError
 
 # The end of a float without a fraction. Python writes no other float with a last digit 0.
@@ -96,7 +105,7 @@ class JSONCodec:
         except RecursionError as error:
             raise ConfigError(too_deep()) from error
 
-    def decode(self, data: bytes, /) -> Any:  # noqa: ANN401
+    def decode(self, data: bytes, /) -> Decoded:
         """Gives the data of a JSON text.
 
         Of two equal keys the last counts, and half a surrogate pair becomes U+FFFD: as in Go.

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
-from asynq_py.codec.plain import BYTES_LIKE, Refused, Target, instant, to_plain, too_deep, unfold
+from asynq_py.codec.plain import (
+    BYTES_LIKE,
+    Decoded,
+    Refused,
+    Target,
+    instant,
+    to_plain,
+    too_deep,
+    unfold,
+)
 from asynq_py.errors import ConfigError, WireError
 
 
@@ -41,7 +50,7 @@ class MsgpackCodec:
             raise ConfigError(too_deep()) from error
         return packed
 
-    def decode(self, data: bytes, /) -> Any:  # noqa: ANN401
+    def decode(self, data: bytes, /) -> Decoded:
         """Gives the data: arrays as lists, timestamps as datetimes, other extensions as
         ``msgpack.ExtType``.
 

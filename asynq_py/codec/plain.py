@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from enum import Enum
 from numbers import Number
-from typing import Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from asynq_py.errors import ConfigError
+
+#: Decoded data. Any, since who decodes knows what was encoded, and would have to cast.
+Decoded: TypeAlias = Any
 
 #: Containers inside containers; more is taken for a mistake.
 MAX_DEPTH: Final = 500

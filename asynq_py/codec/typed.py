@@ -9,22 +9,27 @@ import types
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
 from asynq_py.errors import WireError
 
+#: What an annotation says: a type, or what `typing` makes of types, for which there is no type.
+Wanted: TypeAlias = Any
+#: Data, or what is made of it: which, only the annotation knows.
+Value: TypeAlias = Any
+
 _PLAIN = (str, int, float, bool)
 
 
-def can_read(wanted: Any) -> bool:  # noqa: ANN401
+def can_read(wanted: Wanted) -> bool:
     """Whether it is a dataclass or a pydantic model."""
     return isinstance(wanted, type) and (
         dataclasses.is_dataclass(wanted) or hasattr(wanted, "model_validate")
     )
 
 
-def read_as(wanted: Any, data: object, place: str = "payload") -> Any:  # noqa: ANN401
+def read_as(wanted: Wanted, data: object, place: str = "payload") -> Value:
     """Makes a value of a type of plain data: of a dataclass (its fields may be dataclasses, plain
     types, containers and unions of them, datetimes, enums, UUIDs and bytes, in the forms that the
     codecs give them), or of a pydantic model, which checks by its own rules.
@@ -45,7 +50,8 @@ def read_as(wanted: Any, data: object, place: str = "payload") -> Any:  # noqa: 
             return _dataclass(wanted, data, place)
         if wanted in _PLAIN:
             return _plain(wanted, data, place)
-    origin, arguments = get_origin(wanted), get_args(wanted)
+    origin: Wanted = get_origin(wanted)
+    arguments = get_args(wanted)
     if origin in (Union, types.UnionType):
         return _union(arguments, data, place)
     if origin is Literal:
@@ -55,7 +61,7 @@ def read_as(wanted: Any, data: object, place: str = "payload") -> Any:  # noqa: 
     return _other(wanted, origin or wanted, arguments, data, place)
 
 
-def _dataclass(wanted: Any, data: object, place: str) -> object:  # noqa: ANN401
+def _dataclass(wanted: Wanted, data: object, place: str) -> object:
     if isinstance(data, wanted):
         return data
     if not isinstance(data, Mapping):
@@ -77,7 +83,7 @@ def _dataclass(wanted: Any, data: object, place: str) -> object:  # noqa: ANN401
         raise WireError(f"{place} is no {wanted.__name__}: {error}") from error
 
 
-def _model(wanted: Any, data: object, place: str) -> object:  # noqa: ANN401
+def _model(wanted: Wanted, data: object, place: str) -> object:
     try:
         return wanted.model_validate(data)
     except ValueError as error:
@@ -109,8 +115,8 @@ def _union(choices: tuple[Any, ...], data: object, place: str) -> object:
 
 
 def _other(
-    wanted: Any,  # noqa: ANN401
-    kind: Any,  # noqa: ANN401
+    wanted: Wanted,
+    kind: Wanted,
     arguments: tuple[Any, ...],
     data: object,
     place: str,
@@ -150,7 +156,7 @@ def _other(
         raise _wrong(place, f"a {kind.__name__}", data) from error
 
 
-def _key(wanted: Any, key: Any, place: str) -> Any:  # noqa: ANN401
+def _key(wanted: Wanted, key: Value, place: str) -> Value:
     if wanted is int and isinstance(key, str):  # keys are always text in JSON
         try:
             key = int(key)
@@ -159,7 +165,7 @@ def _key(wanted: Any, key: Any, place: str) -> Any:  # noqa: ANN401
     return read_as(wanted, key, f"{place} key")
 
 
-def _items(kind: Any, arguments: tuple[Any, ...], data: Any, place: str) -> list[object]:  # noqa: ANN401
+def _items(kind: Wanted, arguments: tuple[Any, ...], data: Value, place: str) -> list[object]:
     if kind is tuple and arguments and arguments[-1] is not Ellipsis:
         if len(arguments) != len(data):
             raise _wrong(place, f"a list of {len(arguments)}", data)
@@ -172,14 +178,14 @@ def _items(kind: Any, arguments: tuple[Any, ...], data: Any, place: str) -> list
     ]
 
 
-def _moment(data: Any) -> datetime:  # noqa: ANN401
+def _moment(data: Value) -> datetime:
     moment = datetime.fromisoformat(data)
     if moment.utcoffset() is None:
         raise ValueError("no time zone")
     return moment
 
 
-def _span(data: Any) -> timedelta:  # noqa: ANN401
+def _span(data: Value) -> timedelta:
     if not isinstance(data, int) or isinstance(data, bool):
         raise TypeError("no number of nanoseconds")
     return timedelta(microseconds=data // 1000)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 from asynq_py.codec import JSON, Codec
-from asynq_py.codec.typed import can_read, read_as
+from asynq_py.codec.typed import Wanted, can_read, read_as
 from asynq_py.errors import ConfigError, PayloadError, WireError
 from asynq_py.server.context import Context
 from asynq_py.task import Task
@@ -96,7 +96,7 @@ def _function_of(handler: Handler) -> Callable[..., Any]:
     return call
 
 
-def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
+def _payload_type(handler: Handler) -> Wanted | None:
     """What the second parameter asks for; None for the task itself."""
     try:
         parameters = list(inspect.signature(handler).parameters.values())
@@ -130,7 +130,7 @@ def _payload_type(handler: Handler) -> Any | None:  # noqa: ANN401
     return annotation
 
 
-def _resolved(annotation: str, handler: Handler) -> Any:  # noqa: ANN401
+def _resolved(annotation: str, handler: Handler) -> Wanted:
     """What an annotation means that is kept as text. Others of the same function may mean nothing
     while it runs: those of names that are imported for type checkers only."""
 
@@ -146,7 +146,7 @@ def _resolved(annotation: str, handler: Handler) -> Any:  # noqa: ANN401
         ) from error
 
 
-def _read(task: Task, wanted: Any, codec: Codec) -> object:  # noqa: ANN401
+def _read(task: Task, wanted: Wanted, codec: Codec) -> object:
     try:
         return read_as(wanted, codec.decode(task.payload or b""))
     except (WireError, RecursionError) as error:
